@@ -1,0 +1,28 @@
+//! Bytes in, typed records out: framing, the syslog header, the line grammar, masking.
+//!
+//! The path of one line: [`Framer`] finds a frame in a stream, [`Decoder`] turns the frame into a row of a
+//! [`Batch`] (charset, escapes, header, columns, type check, mask), [`RecordRef`] reads it.
+//! Refuses to know: sockets, files, clocks, threads, rules. Everything here is a pure function of its input.
+
+mod batch;
+mod decode;
+mod format;
+mod frame;
+mod mask;
+mod split;
+mod syslog;
+mod value;
+
+pub use batch::{Batch, RecordRef, Row, RowFlags, Span};
+pub use decode::{DecodeCounts, Decoder, PlainReason, Transport};
+pub use format::{Column, ColumnType, Encoding, Format, FormatError, FormatId, FormatSet, MaskRule};
+pub use frame::{FrameFault, Framer, Step};
+pub use mask::mask_cards;
+pub use split::split;
+pub use syslog::{Header, SyslogTime, parse_header};
+pub use value::{Decimal, IllTyped, Value, ValueKey, parse_timestamp, rfc3339_ms};
+
+/// An instant: milliseconds since the epoch, UTC.
+pub type InstantMs = i64;
+/// Position in the journal; dense, starts at 1.
+pub type Lsn = u64;

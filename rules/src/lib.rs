@@ -1,0 +1,16 @@
+//! Rules: their files, conditions, windows, verdicts and the life of an alert.
+//!
+//! [`RuleSet::load`] reads rule files into a form that cannot be wrong; [`Engine`] takes records and time entries in
+//! journal order and answers with [`Transition`]s. Verdicts are a pure function of the records.
+//! Refuses to know: sockets, files, clocks, mail, pages; `now` comes with the records.
+
+mod alert;
+mod condition;
+mod engine;
+mod index;
+mod rule;
+mod spec;
+
+pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
+pub use engine::{Engine, EngineCounts, RuleCounts};
+pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

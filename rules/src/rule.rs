@@ -1,0 +1,99 @@
+//! A rule after checking: everything resolved to columns, milliseconds and compiled conditions.
+//!
+//! `spec` makes it, the engine reads it. Refuses to know: YAML, records' windows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use record::FormatId;
+
+use crate::condition::Condition;
+
+/// A checked rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    /// `alert`: its name, unique in the set.
+    pub(crate) alert: Arc<str>,
+    /// Group it stands in.
+    pub(crate) group: Arc<str>,
+    /// File it came from.
+    pub(crate) file: Arc<str>,
+    /// Format whose records it sees.
+    pub(crate) format: FormatId,
+    /// Which records match.
+    pub(crate) filter: Condition,
+    /// Key columns with their names.
+    pub(crate) by: Vec<(Arc<str>, usize)>,
+    /// Its shape.
+    pub(crate) kind: Kind,
+    /// Lateness of its watermark.
+    pub(crate) lateness_ms: i64,
+    /// How long an early verdict waits.
+    pub(crate) settle_ms: i64,
+    /// `for`.
+    pub(crate) for_ms: i64,
+    /// `keep_firing_for`.
+    pub(crate) keep_firing_for_ms: i64,
+    /// Constant labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Annotations with `{field}` places.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Judged and recorded, never sent.
+    pub(crate) shadow: bool,
+    /// Sample lines an alert carries.
+    pub(crate) samples: usize,
+    /// Column summed as money at risk, once per distinct order.
+    pub(crate) sum: Option<usize>,
+    /// Column of the order number (`order_no`), if the format has one.
+    pub(crate) order: Option<usize>,
+}
+
+/// Named shapes (RULES.md section 4). Durations in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// One match suffices.
+    Any {
+        /// How long after the last match it stays active.
+        resolve_after_ms: i64,
+    },
+    /// Enough matches in a window.
+    Frequency {
+        /// Matches needed.
+        count: u64,
+        /// Window length.
+        within_ms: i64,
+        /// Distinct values needed besides.
+        distinct: Option<Distinct>,
+    },
+    /// Enough matches in every step of a window.
+    Sustained {
+        /// Matches needed in each step.
+        count: u64,
+        /// Step length.
+        every_ms: i64,
+        /// Window length, a multiple of the step.
+        within_ms: i64,
+        /// Distinct values needed besides.
+        distinct: Option<Distinct>,
+    },
+    /// Matches in a row without a reset.
+    Consecutive {
+        /// Run length needed.
+        count: u64,
+        /// The run must fit into this.
+        within_ms: i64,
+        /// What breaks a run; need not satisfy the filter.
+        reset: Option<Condition>,
+    },
+}
+
+/// `distinct: {field, min, over}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distinct {
+    /// Column whose non-null values count.
+    pub(crate) field: usize,
+    /// Distinct values needed.
+    pub(crate) min: u64,
+    /// `sustained` only: in each step instead of over the window.
+    pub(crate) per_step: bool,
+}

@@ -1,0 +1,6 @@
+//! Where things end up: records in the trace store, alerts at people.
+//!
+//! Refuses to know: how lines arrive and how verdicts are reached.
+
+pub mod alert_book;
+pub mod trace_store;

@@ -1,0 +1,85 @@
+//! The trace store's questions, the same whatever keeps the records.
+//!
+//! Refuses to know: Parquet, SQL.
+
+use record::{InstantMs, Lsn};
+
+/// A stored record: the frame and what was known when it came. Columns are read again with the format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceRow {
+    /// Position in the journal.
+    pub lsn: Lsn,
+    /// When it was received.
+    pub recv_ms: Option<InstantMs>,
+    /// Event time, or receive time where there is none.
+    pub event_ms: InstantMs,
+    /// Who sent it: `input/peer`.
+    pub source: String,
+    /// Name of its format.
+    pub format: String,
+    /// [`record::RowFlags`].
+    pub flags: u16,
+    /// The masked frame.
+    pub frame: String,
+}
+
+/// What to search for; all given conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Search {
+    /// First event time, inclusive.
+    pub from_ms: Option<InstantMs>,
+    /// Last event time, exclusive.
+    pub to_ms: Option<InstantMs>,
+    /// Column `merchant_no`.
+    pub merchant: Option<String>,
+    /// Column `channel`.
+    pub channel: Option<String>,
+    /// Column `order_status`.
+    pub status: Option<String>,
+    /// Column `response_code`.
+    pub code: Option<String>,
+    /// Column `module`.
+    pub module: Option<String>,
+    /// Found anywhere in the message.
+    pub text: Option<String>,
+    /// Rows at most (newest first).
+    pub limit: usize,
+}
+
+/// Rows of an answer and whether there were more than the limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Trails: by event time, ties by LSN, oldest first. Searches: newest first.
+    pub rows: Vec<TraceRow>,
+    /// The limit cut the answer.
+    pub truncated: bool,
+}
+
+/// A store that cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// Reading or writing a file failed.
+    #[error("trace store: {path}: {source}")]
+    Io {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("trace store: {path}: {message}")]
+    Corrupt {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// Answers questions about records; cheap to clone, safe to share.
+pub trait TraceReader: Send + Sync {
+    /// All records whose order_no, serial_no, channel_serial_no or trace_id is `id`; at most `limit`.
+    fn trail(&self, id: &str, limit: usize) -> Result<Found, TraceError>;
+    /// Records that satisfy `search`.
+    fn search(&self, search: &Search) -> Result<Found, TraceError>;
+}
