@@ -12,5 +12,6 @@ mod rule;
 mod spec;
 
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
+pub use condition::{Condition, ConditionError};
 pub use engine::{Engine, EngineCounts, RuleCounts};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};
