@@ -5,9 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use record::FormatId;
+use record::{Format, FormatId};
 
 use crate::condition::Condition;
+use crate::condition::duration::show_duration;
+
+/// What annotation places may name besides the fields of `by` and the labels: values of the verdict.
+pub(crate) const TEMPLATE_NAMES: [&str; 8] =
+    ["alertname", "count", "distinct", "distinct_count", "orders_count", "amount", "within", "threshold"];
 
 /// A checked rule.
 #[derive(Debug, Clone)]
@@ -96,4 +101,53 @@ pub(crate) struct Distinct {
     pub(crate) min: u64,
     /// `sustained` only: in each step instead of over the window.
     pub(crate) per_step: bool,
+}
+
+impl Kind {
+    /// Name as in rule files.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Kind::Any { .. } => "any",
+            Kind::Frequency { .. } => "frequency",
+            Kind::Sustained { .. } => "sustained",
+            Kind::Consecutive { .. } => "consecutive",
+        }
+    }
+}
+
+impl Rule {
+    /// Its shape in words: `at least 12 in a row within 1m, by channel`.
+    pub(crate) fn summary(&self, format: &Format) -> String {
+        let column = |column: usize| format.columns().get(column).map_or("", |column| &*column.name);
+        let show_distinct = |distinct: &Option<Distinct>| match distinct {
+            Some(d) => {
+                let step = if d.per_step { " in each" } else { "" };
+                format!(", over at least {} values of {}{step}", d.min, column(d.field))
+            }
+            None => String::new(),
+        };
+        let mut text = match &self.kind {
+            Kind::Any { resolve_after_ms } => {
+                format!("any match, until {} without one", show_duration(*resolve_after_ms))
+            }
+            Kind::Frequency { count, within_ms, distinct } => {
+                format!("at least {count} within {}{}", show_duration(*within_ms), show_distinct(distinct))
+            }
+            Kind::Sustained { count, every_ms, within_ms, distinct } => format!(
+                "at least {count} in every {} for {}{}",
+                show_duration(*every_ms),
+                show_duration(*within_ms),
+                show_distinct(distinct)
+            ),
+            Kind::Consecutive { count, within_ms, reset } => {
+                let reset = if reset.is_some() { " without a reset" } else { "" };
+                format!("at least {count} in a row{reset} within {}", show_duration(*within_ms))
+            }
+        };
+        if !self.by.is_empty() {
+            let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();
+            text.push_str(&format!(", by {}", names.join(", ")));
+        }
+        text
+    }
 }

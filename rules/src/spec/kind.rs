@@ -1,0 +1,129 @@
+//! The kinds: which keys each has and how they become a [`Kind`].
+//!
+//! A new kind is a row in [`KINDS`] and a function.
+
+use super::fields::{self, Fields};
+use super::group::RuleReader;
+use super::node::Entry;
+use crate::rule::{Distinct, Kind};
+
+/// A kind that can be loaded.
+pub(super) struct KindSpec {
+    pub(super) name: &'static str,
+    /// Its keys besides [`super::group::COMMON_KEYS`].
+    pub(super) keys: &'static [&'static str],
+    /// Reads them. `None` after reporting what is wrong.
+    pub(super) read: fn(&mut RuleReader<'_, '_>) -> Option<Kind>,
+}
+
+/// Kinds in the order of the documentation.
+pub(super) const KINDS: [KindSpec; 4] = [
+    KindSpec { name: "any", keys: &["resolve_after"], read: any },
+    KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
+    KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
+    KindSpec { name: "consecutive", keys: &["count", "within", "reset"], read: consecutive },
+];
+
+/// Kinds of the specification that are not built yet, refused by name.
+pub(super) const PLANNED: [&str; 11] = [
+    "cardinality",
+    "ratio",
+    "aggregate",
+    "spike",
+    "flatline",
+    "unfinished",
+    "sequence",
+    "transition",
+    "mismatch",
+    "new_value",
+    "composite",
+];
+
+/// How long `any` stays active after a match.
+const RESOLVE_AFTER_MS: i64 = 300_000;
+/// Most matches a threshold may ask for.
+const MAX_COUNT: u64 = 1_000_000_000;
+/// Longest run: its matches are kept one by one.
+const MAX_RUN: u64 = 100_000;
+/// Most steps of a `sustained` window.
+const MAX_STEPS: i64 = 10_000;
+
+fn any(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let resolve_after_ms = match rule.fields.entry("resolve_after") {
+        Some(entry) => fields::seconds(entry, rule.report)?,
+        None => RESOLVE_AFTER_MS,
+    };
+    Some(Kind::Any { resolve_after_ms })
+}
+
+fn frequency(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let count = count(rule, MAX_COUNT);
+    let within = window(rule, "within");
+    let distinct = distinct(rule, false);
+    Some(Kind::Frequency { count: count?, within_ms: within?, distinct: distinct? })
+}
+
+fn sustained(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let count = count(rule, MAX_COUNT);
+    let every = window(rule, "every");
+    let within = window(rule, "within");
+    let distinct = distinct(rule, true);
+    let (every_ms, within_ms) = (every?, within?);
+    let at = rule.fields.entry("within").map_or(0, |entry| entry.value.at);
+    if within_ms % every_ms != 0 {
+        rule.report.error(at, "`within` must be a multiple of `every`");
+        return None;
+    }
+    if within_ms / every_ms > MAX_STEPS {
+        rule.report.error(at, format!("`within` must be at most {MAX_STEPS} times `every`"));
+        return None;
+    }
+    Some(Kind::Sustained { count: count?, every_ms, within_ms, distinct: distinct? })
+}
+
+fn consecutive(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let count = count(rule, MAX_RUN);
+    let within = rule.fields.need("within", rule.report).and_then(|entry| {
+        let ms = fields::duration(entry, rule.report)?;
+        if ms < 1 {
+            rule.report.error(entry.value.at, "`within` must be at least 1ms");
+            return None;
+        }
+        Some(ms)
+    });
+    let reset = match rule.fields.entry("reset") {
+        Some(entry) => rule.condition(entry).map(Some),
+        None => Some(None),
+    };
+    Some(Kind::Consecutive { count: count?, within_ms: within?, reset: reset? })
+}
+
+fn count(rule: &mut RuleReader<'_, '_>, most: u64) -> Option<u64> {
+    let entry = rule.fields.need("count", rule.report)?;
+    fields::whole(entry, 1, most, rule.report)
+}
+
+fn window(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
+    let entry = rule.fields.need(key, rule.report)?;
+    fields::seconds(entry, rule.report)
+}
+
+/// `distinct: {field, min, over}`; `Some(None)` when the rule has none.
+fn distinct(rule: &mut RuleReader<'_, '_>, has_steps: bool) -> Option<Option<Distinct>> {
+    let Some(entry) = rule.fields.entry("distinct") else { return Some(None) };
+    let map = Fields::of(&entry.value, "`distinct`", rule.report)?;
+    let known: &[&str] = if has_steps { &["field", "min", "over"] } else { &["field", "min"] };
+    map.only(known, rule.report);
+    let field = map.need("field", rule.report).and_then(|entry| field(rule, entry));
+    let min = map.need("min", rule.report).and_then(|entry| fields::whole(entry, 1, MAX_COUNT, rule.report));
+    let per_step = match map.entry("over").filter(|_| has_steps) {
+        Some(entry) => fields::word(entry, &["window", "step"], rule.report).map(|word| word == "step"),
+        None => Some(false),
+    };
+    Some(Some(Distinct { field: field?, min: min?, per_step: per_step? }))
+}
+
+fn field(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<usize> {
+    let text = fields::text(entry, rule.report)?;
+    rule.column(text)
+}
