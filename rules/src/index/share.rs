@@ -1,0 +1,109 @@
+//! The parts of all conditions, each distinct one once; what was found of a part is kept while a record is looked at.
+//!
+//! Refuses to know: rules.
+
+use std::collections::HashMap;
+
+use record::RecordRef;
+
+use crate::condition::test::Test;
+
+/// All distinct parts of the conditions of one format.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    nodes: Vec<Node>,
+    /// What is known of each node: number of the record it was found for, times two, plus whether it holds.
+    found: Vec<u32>,
+    /// Number of the record at hand, from 1.
+    record: u32,
+    /// While building only.
+    building: Building,
+}
+
+#[derive(Debug, Default)]
+struct Building {
+    ids: HashMap<Test, u32>,
+    roots: HashMap<u32, usize>,
+}
+
+#[derive(Debug)]
+enum Node {
+    Leaf(Test),
+    Not(u32),
+    All(Box<[u32]>),
+    Any(Box<[u32]>),
+}
+
+impl Shared {
+    /// The node of a test; equal tests have one node.
+    pub(super) fn intern(&mut self, test: &Test) -> u32 {
+        if let Some(known) = self.building.ids.get(test) {
+            return *known;
+        }
+        let node = match test {
+            Test::Not(inner) => Node::Not(self.intern(inner)),
+            Test::All(parts) => Node::All(parts.iter().map(|part| self.intern(part)).collect()),
+            Test::Any(parts) => Node::Any(parts.iter().map(|part| self.intern(part)).collect()),
+            leaf => Node::Leaf(leaf.clone()),
+        };
+        let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.nodes.push(node);
+        self.building.ids.insert(test.clone(), id);
+        id
+    }
+
+    /// The condition that has this node, or `new` when none has yet.
+    pub(super) fn root_of(&mut self, node: u32, new: usize) -> usize {
+        *self.building.roots.entry(node).or_insert(new)
+    }
+
+    /// The test of a node.
+    pub(super) fn test(&self, node: u32) -> Test {
+        let tests = |ids: &[u32]| ids.iter().map(|id| self.test(*id)).collect();
+        match &self.nodes[node as usize] {
+            Node::Leaf(test) => test.clone(),
+            Node::Not(inner) => Test::Not(Box::new(self.test(*inner))),
+            Node::All(parts) => Test::All(tests(parts)),
+            Node::Any(parts) => Test::Any(tests(parts)),
+        }
+    }
+
+    /// No more tests will come.
+    pub(super) fn seal(&mut self) {
+        self.building = Building::default();
+        self.found = vec![0; self.nodes.len()];
+    }
+
+    /// Forgets what was found: another record follows. Returns its number, never 0; numbers begin anew after
+    /// 2^31 records, and then `true` stands beside it.
+    pub(super) fn next_record(&mut self) -> (u32, bool) {
+        let anew = self.record == u32::MAX / 2;
+        if anew {
+            self.found.fill(0);
+            self.record = 0;
+        }
+        self.record += 1;
+        (self.record, anew)
+    }
+
+    /// Whether the test at `node` holds for the record at hand.
+    pub(super) fn holds(&mut self, node: u32, record: &RecordRef<'_>) -> bool {
+        holds(&self.nodes, &mut self.found, self.record, node, record)
+    }
+}
+
+/// Recursion is as deep as conditions nest, which their grammar bounds.
+fn holds(nodes: &[Node], found: &mut [u32], number: u32, node: u32, record: &RecordRef<'_>) -> bool {
+    let known = found[node as usize];
+    if known >> 1 == number {
+        return known & 1 == 1;
+    }
+    let holds = match &nodes[node as usize] {
+        Node::Leaf(test) => test.holds(record),
+        Node::Not(inner) => !holds(nodes, found, number, *inner, record),
+        Node::All(parts) => parts.iter().all(|part| holds(nodes, found, number, *part, record)),
+        Node::Any(parts) => parts.iter().any(|part| holds(nodes, found, number, *part, record)),
+    };
+    found[node as usize] = number << 1 | u32::from(holds);
+    holds
+}
