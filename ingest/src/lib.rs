@@ -1,1 +1,24 @@
-//! stub
+//! The listeners and the journal: bytes from senders, decoded, made durable, handed on.
+//!
+//! ```text
+//! tcp, udp ──lend, read, frame, decode──▶ Inbox ──▶ the journal's thread: append, commit ──▶ judge, trace store
+//! ```
+//! A [`Parcel`] carries a batch along that way and gives its share of the budget back at its end. An input that
+//! acknowledges (RELP) asks its parcel to tell when it is durable. Refuses to know: rules, stores, alerts. It starts
+//! no thread and no task: listeners are futures or blocking bodies that the binary runs.
+
+mod config;
+mod inbox;
+pub mod journal;
+mod kernel_drops;
+mod ledger;
+mod stream;
+mod tcp;
+mod udp;
+
+pub use config::{Clock, InputContext, InputError, ListenerConfig, Protocol};
+pub use inbox::{Inbox, InboxClosed, InboxConfig, InboxReceiver, MEMORY_PER_BYTE, Parcel, inbox};
+pub use journal::{Journal, JournalConfig, JournalError, JournalReader};
+pub use ledger::{Dropped, Ledger, LedgerSnapshot, ReadCounts, Rejected};
+pub use tcp::{Connection, TcpInput};
+pub use udp::UdpInput;

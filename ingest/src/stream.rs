@@ -1,0 +1,195 @@
+//! From the bytes of one connection to rows of a batch: buffer, framing, decoding, counting. No socket in here.
+//!
+//! Refuses to know: where bytes come from (TCP and TLS share it) and where batches go.
+
+use std::sync::Arc;
+
+use record::{Batch, DecodeCounts, Decoder, FormatId, FormatSet, Framer, InstantMs, Step, Transport};
+
+use crate::ledger::{ReadCounts, Rejected};
+
+/// What a connection's buffer starts with.
+const INITIAL_BUFFER_BYTES: usize = 32 << 10;
+/// What it grows to while reads fill it.
+const FULL_BUFFER_BYTES: usize = 1 << 20;
+
+/// Reads frames from one connection.
+#[derive(Debug)]
+pub(crate) struct StreamDecoder {
+    framer: Framer,
+    decoder: Decoder,
+    source: Arc<str>,
+    buf: Vec<u8>,
+    start: usize,
+    end: usize,
+    max_buffer_bytes: usize,
+    /// Frames given to the decoder that are neither rows nor joined to one: one may wait for its continuation, the
+    /// others were empty.
+    open: u64,
+    counts: ReadCounts,
+    decoded: DecodeCounts,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By its sender: what is left is the last frame.
+    Closed,
+    /// By this node, perhaps in the middle of a frame: what is left is kept and flagged as cut.
+    Cut,
+}
+
+impl StreamDecoder {
+    pub(crate) fn new(
+        formats: Arc<FormatSet>,
+        format: Option<FormatId>,
+        max_frame_bytes: usize,
+        source: Arc<str>,
+    ) -> Self {
+        Self {
+            framer: Framer::new(max_frame_bytes),
+            decoder: Decoder::new(formats, Transport::Syslog, format),
+            source,
+            buf: Vec::new(),
+            start: 0,
+            end: 0,
+            // A whole frame with its count, and something of the next.
+            max_buffer_bytes: FULL_BUFFER_BYTES.max(2 * max_frame_bytes),
+            open: 0,
+            counts: ReadCounts::default(),
+            decoded: DecodeCounts::default(),
+        }
+    }
+
+    /// Free space to read into; never empty.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.start > 0 {
+            self.buf.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.buf.is_empty() {
+            self.buf = vec![0; INITIAL_BUFFER_BYTES];
+        } else if self.end == self.buf.len() {
+            self.grow();
+        }
+        &mut self.buf[self.end..]
+    }
+
+    /// Takes `read` bytes that were put into [`StreamDecoder::space`]: appends the rows of all whole frames.
+    pub(crate) fn filled(&mut self, read: usize, recv_ms: InstantMs, batch: &mut Batch) {
+        self.end += read;
+        self.counts.bytes += read as u64;
+        let full = self.end == self.buf.len();
+        self.decode(recv_ms, batch);
+        if self.end - self.start == self.max_buffer_bytes {
+            // The framer bounds frames well below this; should it ever not, the connection must not stand still.
+            self.counts.frames += 1;
+            self.counts.reject(Rejected::Garbage);
+            self.start = self.end;
+        }
+        if full && self.buf.len() < FULL_BUFFER_BYTES {
+            self.grow();
+        }
+    }
+
+    /// Nothing came for a while: appends a frame that waited for its continuation, gives memory back.
+    pub(crate) fn idle(&mut self, batch: &mut Batch) {
+        self.flush(batch);
+        if self.start == self.end && self.buf.len() > INITIAL_BUFFER_BYTES {
+            self.buf = Vec::new();
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Whether [`StreamDecoder::idle`] would do anything.
+    pub(crate) fn wants_idle(&self) -> bool {
+        self.open > 0 || self.buf.len() > INITIAL_BUFFER_BYTES
+    }
+
+    /// The stream has ended.
+    pub(crate) fn finish(&mut self, end: End, recv_ms: InstantMs, batch: &mut Batch) {
+        self.decode(recv_ms, batch);
+        while self.start < self.end {
+            match self.framer.finish(&self.buf[self.start..self.end]) {
+                Step::Frame { start, end: stop, consumed, truncated } => {
+                    let frame = self.start + start..self.start + stop;
+                    self.push(batch, frame, recv_ms, truncated || end == End::Cut);
+                    self.start += consumed.max(1);
+                }
+                Step::Bad { fault, consumed } => {
+                    self.counts.frames += 1;
+                    self.counts.reject(fault.into());
+                    self.start += consumed.max(1);
+                }
+                Step::Incomplete => break,
+            }
+        }
+        self.start = self.end;
+        self.flush(batch);
+    }
+
+    /// What was counted since the last call.
+    pub(crate) fn take_counts(&mut self) -> (ReadCounts, DecodeCounts) {
+        (std::mem::take(&mut self.counts), std::mem::take(&mut self.decoded))
+    }
+
+    fn decode(&mut self, recv_ms: InstantMs, batch: &mut Batch) {
+        let before = batch.rows.len();
+        let mut pushed = 0;
+        while self.start < self.end {
+            match self.framer.next(&self.buf[self.start..self.end]) {
+                Step::Frame { start, end, consumed, truncated } => {
+                    self.push(batch, self.start + start..self.start + end, recv_ms, truncated);
+                    self.start += consumed.max(1);
+                    pushed += 1;
+                }
+                Step::Bad { fault, consumed } => {
+                    self.counts.frames += 1;
+                    self.counts.reject(fault.into());
+                    self.start += consumed.max(1);
+                }
+                Step::Incomplete => break,
+            }
+        }
+        if pushed > 0 {
+            self.settle((batch.rows.len() - before) as u64, 1);
+        }
+    }
+
+    fn push(
+        &mut self,
+        batch: &mut Batch,
+        frame: std::ops::Range<usize>,
+        recv_ms: InstantMs,
+        truncated: bool,
+    ) {
+        self.counts.frames += 1;
+        self.counts.truncated += u64::from(truncated);
+        self.open += 1;
+        let source = batch.source_index(&self.source);
+        self.decoder.push(batch, source, &self.buf[frame], Some(recv_ms), truncated);
+    }
+
+    fn flush(&mut self, batch: &mut Batch) {
+        let before = batch.rows.len();
+        let source = batch.source_index(&self.source);
+        self.decoder.flush(batch, source);
+        self.settle((batch.rows.len() - before) as u64, 0);
+    }
+
+    /// Accounts for open frames: `rows` of them became rows, others joined those; at most `waiting` still wait.
+    fn settle(&mut self, rows: u64, waiting: u64) {
+        let decoded = self.decoder.take_counts();
+        self.open = self.open.saturating_sub(rows + decoded.continued);
+        let empty = self.open.saturating_sub(waiting);
+        self.open -= empty;
+        self.counts.rejected[Rejected::Empty as usize] += empty;
+        crate::ledger::merge(&mut self.decoded, decoded);
+    }
+
+    fn grow(&mut self) {
+        let length = (self.buf.len() * 2).clamp(INITIAL_BUFFER_BYTES, self.max_buffer_bytes);
+        self.buf.resize(length, 0);
+    }
+}
