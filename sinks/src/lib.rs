@@ -3,4 +3,5 @@
 //! Refuses to know: how lines arrive and how verdicts are reached.
 
 pub mod alert_book;
+pub mod notification;
 pub mod trace_store;
