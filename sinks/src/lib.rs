@@ -4,4 +4,7 @@
 
 pub mod alert_book;
 pub mod notification;
+pub mod notifier;
+pub mod outbox;
+pub mod receivers;
 pub mod trace_store;

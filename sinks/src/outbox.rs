@@ -1,0 +1,296 @@
+//! The outbox: every delivery is a row before its first byte leaves, so that no alert is lost and repeats are bounded.
+//!
+//! A delivery is one alert's firing or resolved news for one integration of one receiver; its id is derived from
+//! these, so what is enqueued again after a restart adds nothing. An attempt is committed before its first byte and
+//! its result after it: what was under way when the process died is `uncertain` and is sent again under the same id.
+//! Pure with respect to time: `now_ms` is passed in. Refuses to know: mail, HTTP, tasks.
+
+mod backoff;
+mod counts;
+mod delivery;
+mod enqueue;
+mod handle;
+mod query;
+mod runner;
+mod schema;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use record::InstantMs;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use serde::Deserialize;
+
+use crate::notification::Notification;
+pub use counts::{LATENCY_BOUNDS_MS, LatencyCounts, OutboxCounts, TargetCounts};
+pub use delivery::{
+    Attempt, Delivery, DeliveryState, FailReason, IntegrationKind, Outcome, Route, Target, delivery_id,
+};
+pub use handle::{Next, OutboxHandle};
+pub use query::Filter;
+pub use runner::{Clock, run_receiver};
+
+/// How the outbox keeps and repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutboxConfig {
+    /// First wait after a failed attempt, in milliseconds; it doubles with each. Default 1000.
+    pub backoff_min_ms: i64,
+    /// Longest wait between attempts, in milliseconds. Default 300000 (5 minutes).
+    pub backoff_max_ms: i64,
+    /// A delivery that has failed for so long is dead, in milliseconds. Default 86400000 (24 hours).
+    pub max_age_ms: i64,
+    /// Deliveries that wait for one integration at most; further ones are dead at once. Default 100000.
+    pub max_queued: u64,
+    /// Finished deliveries are kept so long, in milliseconds. Default 2592000000 (30 days).
+    pub retention_ms: i64,
+}
+
+impl Default for OutboxConfig {
+    fn default() -> Self {
+        Self {
+            backoff_min_ms: 1_000,
+            backoff_max_ms: 300_000,
+            max_age_ms: 86_400_000,
+            max_queued: 100_000,
+            retention_ms: 2_592_000_000,
+        }
+    }
+}
+
+/// What the outbox cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// SQLite failed: disk full, file damaged, no permission.
+    #[error("outbox: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file comes from a newer version.
+    #[error(
+        "outbox: {path}: has schema {found}, this version knows up to {known}; start the version that wrote it"
+    )]
+    Newer {
+        /// Which file.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A stored notification cannot be read.
+    #[error("outbox: delivery {delivery_id}: stored notification: {source}")]
+    Body {
+        /// Which delivery.
+        delivery_id: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// No such delivery in a state that allows it.
+    #[error("outbox: delivery {delivery_id}: {message}")]
+    State {
+        /// Which delivery.
+        delivery_id: String,
+        /// What was asked and why not.
+        message: &'static str,
+    },
+    /// The task that ran the call is gone (the runtime shuts down).
+    #[error("outbox: the runtime is shutting down")]
+    Stopped,
+}
+
+/// The deliveries of all receivers in one SQLite file. One connection, owned; share it by [`OutboxHandle`].
+#[derive(Debug)]
+pub struct Outbox {
+    connection: Connection,
+    config: OutboxConfig,
+    routes: Vec<Route>,
+    counts: HashMap<String, TargetCounts>,
+}
+
+impl Outbox {
+    /// Opens or makes the file. Attempts under way when it was last closed are now `uncertain` and due at once;
+    /// deliveries to integrations that are no longer in `routes` are dead.
+    pub fn open(path: &Path, config: OutboxConfig, routes: Vec<Route>) -> Result<Self, OutboxError> {
+        let mut connection = Connection::open(path)?;
+        schema::prepare(&mut connection, &path.display().to_string())?;
+        let mut counts = HashMap::new();
+        for route in &routes {
+            counts.insert(route.target.to_string(), TargetCounts::new(&route.target));
+        }
+        let mut outbox = Self { connection, config, routes, counts };
+        outbox.recover()?;
+        Ok(outbox)
+    }
+
+    /// The next attempt of a delivery: committed when this returns, so the first byte may leave.
+    pub fn begin_attempt(&mut self, delivery_id: &str, now_ms: InstantMs) -> Result<Attempt, OutboxError> {
+        let tx = self.connection.transaction()?;
+        let row = tx
+            .prepare_cached(
+                "UPDATE delivery SET state = 'sending', attempts = attempts + 1, updated_ms = ?2 \
+                 WHERE delivery_id = ?1 AND state IN ('pending', 'retry', 'uncertain') \
+                 RETURNING target, alert_id, attempts, uncertain, created_ms, \
+                 (SELECT body FROM alert a WHERE a.alert_id = delivery.alert_id AND a.status = delivery.status)",
+            )?
+            .query_row(params![delivery_id, now_ms], |row| {
+                let fields: (String, String, u32, u32, i64, String) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+                Ok(fields)
+            })
+            .optional()?;
+        let Some((target, alert_id, number, uncertain, created_ms, body)) = row else {
+            return Err(state_error(delivery_id, "is not waiting to be sent"));
+        };
+        let notification: Notification = match serde_json::from_str(&body) {
+            Ok(notification) => notification,
+            Err(source) => {
+                bury(&tx, delivery_id, &source, now_ms)?;
+                tx.commit()?;
+                if let Some(counts) = self.counts.get_mut(&target) {
+                    counts.dead_total += 1;
+                    counts.queue_length = counts.queue_length.saturating_sub(1);
+                }
+                return Err(OutboxError::Body { delivery_id: delivery_id.to_owned(), source });
+            }
+        };
+        tx.prepare_cached("INSERT INTO attempt (delivery_id, number, started_ms) VALUES (?1, ?2, ?3)")?
+            .execute(params![delivery_id, number, now_ms])?;
+        tx.commit()?;
+        if let Some(counts) = self.counts.get_mut(&target) {
+            counts.attempts_total += 1;
+        }
+        Ok(Attempt {
+            delivery_id: delivery_id.to_owned(),
+            firing_id: delivery::delivery_id(&alert_id, crate::notification::Status::Firing, &target),
+            number,
+            possible_repeat: uncertain > 0,
+            created_ms,
+            started_ms: now_ms,
+            target,
+            notification,
+        })
+    }
+
+    /// Records what came of an attempt and when the delivery is due again. Returns its new state.
+    pub fn finish_attempt(
+        &mut self,
+        attempt: &Attempt,
+        outcome: &Outcome,
+        now_ms: InstantMs,
+    ) -> Result<DeliveryState, OutboxError> {
+        let id = &attempt.delivery_id;
+        let tx = self.connection.transaction()?;
+        let deadline_ms: i64 = tx
+            .prepare_cached("SELECT deadline_ms FROM delivery WHERE delivery_id = ?1 AND state = 'sending'")?
+            .query_row([id], |row| row.get(0))
+            .optional()?
+            .ok_or_else(|| state_error(id, "has no attempt under way"))?;
+        let next_ms = backoff::next_ms(&self.config, id, attempt.number, outcome, now_ms);
+        let (state, detail) = settle(outcome, next_ms > deadline_ms);
+        tx.prepare_cached(
+            "UPDATE delivery SET state = ?2, next_ms = ?3, updated_ms = ?4, last_error = ?5, \
+             uncertain = uncertain + ?6 WHERE delivery_id = ?1",
+        )?
+        .execute(params![id, state.as_str(), next_ms, now_ms, detail, outcome.is_uncertain()])?;
+        tx.prepare_cached(
+            "UPDATE attempt SET ended_ms = ?3, outcome = ?4, detail = ?5 WHERE delivery_id = ?1 AND number = ?2",
+        )?
+        .execute(params![id, attempt.number, now_ms, outcome.word(), outcome.detail()])?;
+        tx.commit()?;
+        if let Some(counts) = self.counts.get_mut(&attempt.target) {
+            counts.finished(outcome, state, now_ms.saturating_sub(attempt.started_ms));
+        }
+        Ok(state)
+    }
+
+    /// Puts a dead delivery back into the queue under the same id, with a new age limit.
+    pub fn resend(&mut self, delivery_id: &str, now_ms: InstantMs) -> Result<(), OutboxError> {
+        let target: Option<String> = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery SET state = 'retry', next_ms = ?2, updated_ms = ?2, deadline_ms = ?3 \
+                 WHERE delivery_id = ?1 AND state = 'dead' RETURNING target",
+            )?
+            .query_row(params![delivery_id, now_ms, now_ms + self.config.max_age_ms], |row| row.get(0))
+            .optional()?;
+        let target =
+            target.ok_or_else(|| state_error(delivery_id, "is not dead; only the dead are sent again"))?;
+        if let Some(counts) = self.counts.get_mut(&target) {
+            counts.queue_length += 1;
+        }
+        Ok(())
+    }
+
+    /// Per integration, in configuration order.
+    pub fn counts(&self) -> Vec<TargetCounts> {
+        self.routes.iter().filter_map(|r| self.counts.get(&r.target.to_string()).cloned()).collect()
+    }
+
+    fn recover(&mut self) -> Result<(), OutboxError> {
+        let tx = self.connection.transaction()?;
+        tx.execute(
+            "UPDATE attempt SET outcome = 'uncertain', detail = 'the process ended during the attempt' \
+             WHERE outcome IS NULL",
+            [],
+        )?;
+        tx.execute(
+            "UPDATE delivery SET state = 'uncertain', uncertain = uncertain + 1, next_ms = 0, \
+             last_error = 'the process ended during the attempt' WHERE state = 'sending'",
+            [],
+        )?;
+        for (target, waiting) in waiting_by_target(&tx)? {
+            if let Some(counts) = self.counts.get_mut(&target) {
+                counts.queue_length = waiting.unsigned_abs();
+            } else {
+                tx.execute(
+                    "UPDATE delivery SET state = 'dead', last_error = 'this integration is no longer configured' \
+                     WHERE target = ?1 AND state IN ('pending', 'retry', 'uncertain')",
+                    [&target],
+                )?;
+            }
+        }
+        tx.commit()?;
+        Ok(())
+    }
+}
+
+/// A notification that cannot be read is dead, so that it does not block those behind it.
+fn bury(
+    tx: &Transaction<'_>,
+    id: &str,
+    why: &serde_json::Error,
+    now_ms: InstantMs,
+) -> Result<(), rusqlite::Error> {
+    tx.execute(
+        "UPDATE delivery SET state = 'dead', updated_ms = ?2, last_error = ?3 WHERE delivery_id = ?1",
+        params![id, now_ms, format!("the stored notification cannot be read: {why}")],
+    )
+    .map(drop)
+}
+
+fn waiting_by_target(tx: &Transaction<'_>) -> Result<Vec<(String, i64)>, OutboxError> {
+    let mut statement = tx.prepare(
+        "SELECT target, count(*) FROM delivery WHERE state IN ('pending', 'retry', 'uncertain') GROUP BY target",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The state an outcome leads to and the words kept with the delivery.
+fn settle(outcome: &Outcome, too_late: bool) -> (DeliveryState, Option<String>) {
+    match outcome {
+        Outcome::Sent { .. } => (DeliveryState::Sent, None),
+        Outcome::Dead { detail, .. } => (DeliveryState::Dead, Some(detail.clone())),
+        Outcome::Retry { detail, .. } | Outcome::Uncertain { detail, .. } if too_late => {
+            (DeliveryState::Dead, Some(format!("given up after the age limit; last: {detail}")))
+        }
+        Outcome::Retry { detail, .. } => (DeliveryState::Retry, Some(detail.clone())),
+        Outcome::Uncertain { detail, .. } => (DeliveryState::Uncertain, Some(detail.clone())),
+    }
+}
+
+fn state_error(delivery_id: &str, message: &'static str) -> OutboxError {
+    OutboxError::State { delivery_id: delivery_id.to_owned(), message }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
