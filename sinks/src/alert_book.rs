@@ -27,6 +27,7 @@ impl AlertBook {
         for transition in transitions {
             let alert = &transition.alert;
             pages.live.retain(|known| known.id != alert.id);
+            pages.resolved.retain(|known| known.id != alert.id);
             match transition.change {
                 Change::Pending | Change::Fired | Change::Updated => pages.live.push(Arc::clone(alert)),
                 Change::Dropped => {}
@@ -55,5 +56,58 @@ impl AlertBook {
     pub fn find(&self, id: &str) -> Option<Arc<Alert>> {
         let pages = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         pages.live.iter().chain(&pages.resolved).find(|a| a.id == id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::{alert, ended, transition};
+
+    fn ids(alerts: &[Arc<Alert>]) -> Vec<&str> {
+        alerts.iter().map(|a| a.id.as_str()).collect()
+    }
+
+    #[test]
+    fn live_alerts_are_firing_first_and_newest_first() {
+        let book = AlertBook::default();
+        let at = |id: &str, active_ms, state| Alert { active_ms, state, ..alert(id) };
+        book.apply(&[
+            transition(Change::Pending, at("p", 9, AlertState::Pending)),
+            transition(Change::Fired, at("old", 1, AlertState::Firing)),
+            transition(Change::Fired, at("new", 2, AlertState::Firing)),
+        ]);
+        assert_eq!(ids(&book.live()), ["new", "old", "p"]);
+    }
+
+    #[test]
+    fn one_alert_is_in_one_place() {
+        let book = AlertBook::default();
+        let grown = Alert { reason: rules::Reason { count: 99, ..alert("a").reason }, ..alert("a") };
+        book.apply(&[transition(Change::Fired, alert("a")), transition(Change::Updated, grown)]);
+        assert_eq!(book.live().iter().map(|a| a.reason.count).collect::<Vec<_>>(), [99]);
+        book.apply(&[transition(Change::Resolved, ended(alert("a")))]);
+        assert_eq!((book.live().len(), ids(&book.resolved())), (0, vec!["a"]));
+        assert_eq!(book.find("a").map(|a| a.state), Some(AlertState::Resolved));
+    }
+
+    #[test]
+    fn a_replay_adds_nothing_twice() {
+        let book = AlertBook::default();
+        let life = [transition(Change::Fired, alert("a")), transition(Change::Resolved, ended(alert("a")))];
+        book.apply(&life);
+        book.apply(&life);
+        assert_eq!((book.live().len(), ids(&book.resolved())), (0, vec!["a"]));
+    }
+
+    #[test]
+    fn dropped_alerts_leave_and_resolved_ones_are_bounded() {
+        let book = AlertBook::default();
+        book.apply(&[transition(Change::Pending, alert("a")), transition(Change::Dropped, alert("a"))]);
+        assert!(book.find("a").is_none());
+        for n in 0..RESOLVED_MAX + 5 {
+            book.apply(&[transition(Change::Resolved, ended(alert(&n.to_string())))]);
+        }
+        assert_eq!((book.resolved().len(), book.resolved()[0].id.as_str()), (RESOLVED_MAX, "1004"));
     }
 }
