@@ -167,10 +167,13 @@ impl<'a> RecordRef<'a> {
         if column < 128 && self.row.ill_typed >> column & 1 == 1 {
             return None;
         }
+        // The time column has its instant in the row; it may come from the syslog header, the column being empty.
+        if Some(column) == self.format.time_column() {
+            return self.row.event_ms.map(Value::Timestamp);
+        }
         let text = self.text(column)?;
         match self.format.columns().get(column).map(|c| &c.kind) {
             None | Some(ColumnType::String) => Some(Value::String(text)),
-            Some(_) if Some(column) == self.format.time_column() => self.row.event_ms.map(Value::Timestamp),
             Some(kind) => kind.parse(text).ok(),
         }
     }
@@ -183,7 +186,8 @@ impl<'a> RecordRef<'a> {
     /// Surplus columns of a long line.
     pub fn extras(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let this = *self;
-        (this.format.columns().len()..this.row.spans_len as usize).map(move |i| this.text(i).unwrap_or_default())
+        (this.format.columns().len()..this.row.spans_len as usize)
+            .map(move |i| this.text(i).unwrap_or_default())
     }
 
     /// The whole frame.

@@ -6,21 +6,29 @@
 
 mod batch;
 mod decode;
+mod dump;
 mod format;
 mod frame;
+pub mod grammar;
 mod mask;
 mod split;
 mod syslog;
+mod time;
 mod value;
 
 pub use batch::{Batch, RecordRef, Row, RowFlags, Span};
 pub use decode::{DecodeCounts, Decoder, PlainReason, Transport};
-pub use format::{Column, ColumnType, Encoding, Format, FormatError, FormatId, FormatSet, MaskRule};
+pub use dump::dump;
+pub use format::{
+    Column, ColumnConfig, ColumnType, DetectConfig, Encoding, FieldHint, Format, FormatConfig, FormatError,
+    FormatId, FormatSet, GrammarConfig, MaskRule,
+};
 pub use frame::{FrameFault, Framer, Step};
 pub use mask::mask_cards;
 pub use split::split;
 pub use syslog::{Header, SyslogTime, parse_header};
-pub use value::{Decimal, IllTyped, Value, ValueKey, parse_timestamp, rfc3339_ms};
+pub use time::parse_timestamp;
+pub use value::{Decimal, IllTyped, Value, ValueKey, rfc3339_ms};
 
 /// An instant: milliseconds since the epoch, UTC.
 pub type InstantMs = i64;

@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: which column a value came from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::InstantMs;
 
@@ -102,7 +102,105 @@ pub fn rfc3339_ms(instant_ms: InstantMs) -> String {
         .unwrap_or_else(|| format!("{instant_ms} ms"))
 }
 
-/// Reads `YYYY-MM-DD HH:MM:SS[.fff]` in a zone. Implemented by the helper of the crate; see `format`.
-pub fn parse_timestamp(_text: &[u8], _zone: chrono_tz::Tz) -> Option<InstantMs> {
-    todo!()
+/// Reads a decimal: an optional sign, digits, optionally a point and digits; no exponent. `None` too when it does not
+/// fit exactly (29 digits or more, as a rule).
+pub(crate) fn parse_decimal(text: &str) -> Option<Decimal> {
+    let shape = decimal_shape(text.as_bytes())?;
+    if shape.digits > MANTISSA_DIGITS {
+        return Decimal::from_str_exact(text).ok();
+    }
+    let mut mantissa = 0_i64;
+    for b in text.bytes().filter(u8::is_ascii_digit) {
+        mantissa = mantissa * 10 + i64::from(b - b'0');
+    }
+    let signed = if text.starts_with('-') { -mantissa } else { mantissa };
+    Some(Decimal::new(signed, shape.scale))
 }
+
+/// Whether [`parse_decimal`] reads this text.
+pub(crate) fn is_decimal(text: &[u8]) -> bool {
+    match decimal_shape(text) {
+        None => false,
+        Some(shape) if shape.digits <= SURE_DIGITS => true,
+        Some(_) => std::str::from_utf8(text).is_ok_and(|t| Decimal::from_str_exact(t).is_ok()),
+    }
+}
+
+/// So many digits always fit an `i64`.
+const MANTISSA_DIGITS: u32 = 18;
+/// So many digits always fit a [`Decimal`].
+const SURE_DIGITS: u32 = 28;
+
+struct DecimalShape {
+    digits: u32,
+    scale: u32,
+}
+
+fn decimal_shape(text: &[u8]) -> Option<DecimalShape> {
+    let unsigned = match text {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => text,
+    };
+    let whole = unsigned.iter().take_while(|b| b.is_ascii_digit()).count();
+    let fraction = match &unsigned[whole..] {
+        [] => 0,
+        [b'.', fraction @ ..] if !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit) => {
+            fraction.len()
+        }
+        _ => return None,
+    };
+    let (digits, scale) = (u32::try_from(whole + fraction).ok()?, u32::try_from(fraction).ok()?);
+    (whole > 0).then_some(DecimalShape { digits, scale })
+}
+
+/// Reads a whole number: an optional sign and digits, 64 bits.
+pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
+    if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) && !text.is_empty() {
+        return Some(text.iter().fold(0, |n, b| n * 10 + i64::from(b - b'0')));
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads `true` or `false` in any case. `1` and `0` are not truth values: a column that carries them is an integer.
+pub(crate) fn parse_bool(text: &[u8]) -> Option<bool> {
+    if text.eq_ignore_ascii_case(b"true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case(b"false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Reads an IPv4 or IPv6 address. Octets with leading zeros are refused (they are octal to some programs).
+pub(crate) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
+    if let Some(address) = parse_ipv4(text) {
+        return Some(IpAddr::V4(address));
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut octets, mut index, mut digits, mut octet) = ([0_u8; 4], 0_usize, 0_u32, 0_u32);
+    for &b in text {
+        match b {
+            b'0'..=b'9' if digits == 0 || octet > 0 => {
+                octet = octet * 10 + u32::from(b - b'0');
+                digits += 1;
+                if octet > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && index < 3 => {
+                octets[index] = u8::try_from(octet).ok()?;
+                (index, digits, octet) = (index + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    octets[index] = u8::try_from(octet).ok()?;
+    (index == 3 && digits > 0).then(|| octets.into())
+}
+
+#[cfg(test)]
+mod tests;
