@@ -122,6 +122,7 @@ impl StreamDecoder {
                     self.counts.reject(fault.into());
                     self.start += consumed.max(1);
                 }
+                Step::Skip { consumed } => self.start += consumed.max(1),
                 Step::Incomplete => break,
             }
         }
@@ -149,6 +150,7 @@ impl StreamDecoder {
                     self.counts.reject(fault.into());
                     self.start += consumed.max(1);
                 }
+                Step::Skip { consumed } => self.start += consumed.max(1),
                 Step::Incomplete => break,
             }
         }
