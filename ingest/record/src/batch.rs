@@ -47,7 +47,7 @@ impl RowFlags {
 }
 
 /// One record as offsets into its batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
     /// Journal position; 0 until the journal (or whoever stands for it) has assigned one.
     pub lsn: Lsn,
@@ -111,6 +111,37 @@ impl Batch {
             self.sources.len() - 1
         });
         u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    /// Appends a time entry.
+    pub fn push_tick(&mut self, lsn: Lsn, recv_ms: InstantMs) {
+        self.rows.push(Row { lsn, recv_ms: Some(recv_ms), flags: RowFlags::TICK, ..Row::default() });
+    }
+
+    /// Appends a copy of a row of another batch, its frame and columns with it.
+    pub fn copy_row(&mut self, other: &Batch, index: usize) {
+        let mut row = other.rows[index].clone();
+        let base = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        let moved = |span: Span| {
+            let by = |at: u32| at.saturating_sub(row.frame.start).saturating_add(base);
+            if span.end == span.start {
+                Span { start: base, end: base }
+            } else {
+                Span { start: by(span.start), end: by(span.end) }
+            }
+        };
+        let spans = row.spans_start as usize..(row.spans_start + row.spans_len) as usize;
+        let spans_start = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        self.spans.extend(other.spans[spans].iter().map(|span| moved(*span)));
+        self.bytes.extend_from_slice(other.slice(row.frame));
+        let source = other.sources.get(usize::from(row.source)).cloned().unwrap_or_else(|| Arc::from(""));
+        let (frame, message, host) = (moved(row.frame), moved(row.message), moved(row.host));
+        let (program, structured_data) = (moved(row.program), moved(row.structured_data));
+        (row.frame, row.message, row.host) = (frame, message, host);
+        (row.program, row.structured_data) = (program, structured_data);
+        row.spans_start = spans_start;
+        row.source = self.source_index(&source);
+        self.rows.push(row);
     }
 
     /// The records with their formats.
@@ -213,5 +244,39 @@ impl<'a> RecordRef<'a> {
     /// Event time if known, else receive time, else 0: for sorting and filing, never for rules.
     pub fn filing_ms(&self) -> InstantMs {
         self.row.event_ms.or(self.row.recv_ms).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod copy_tests {
+    use std::sync::Arc;
+
+    use crate::{Batch, Decoder, FormatSet, Transport};
+
+    #[test]
+    fn a_copied_row_reads_the_same() {
+        let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
+        let mut decoder = Decoder::new(Arc::clone(&formats), Transport::File, None);
+        let (mut from, mut to) = (Batch::default(), Batch::default());
+        let source = from.source_index(&Arc::from("file"));
+        for line in [
+            "2016-07-22 18:15:00.512||t||m||s||ORDER1||||||||||NET_ERR",
+            "act=pay order_no=7 x=y",
+            "plain text",
+        ] {
+            decoder.push(&mut from, source, line.as_bytes(), None, false);
+        }
+        decoder.flush(&mut from, source);
+        for index in [2, 0, 1] {
+            to.copy_row(&from, index);
+            let (a, b) = (from.record(index, &formats), to.record(to.rows.len() - 1, &formats));
+            assert_eq!(
+                (a.frame(), a.message(), a.source(), a.host()),
+                (b.frame(), b.message(), b.source(), b.host())
+            );
+            for column in 0..70 {
+                assert_eq!((a.text(column), a.value(column)), (b.text(column), b.value(column)));
+            }
+        }
     }
 }
