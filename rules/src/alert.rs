@@ -130,6 +130,44 @@ pub struct Transition {
     pub alert: Arc<Alert>,
 }
 
-pub(crate) fn instant<S: serde::Serializer>(instant_ms: &InstantMs, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn instant<S: serde::Serializer>(
+    instant_ms: &InstantMs,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&record::rfc3339_ms(*instant_ms))
+}
+
+/// Alertmanager's fingerprint of a label set: FNV-1a 64 over each name, 0xff, value, 0xff in the order of names.
+pub(crate) fn fingerprint(labels: &BTreeMap<String, String>) -> String {
+    format!("{:016x}", label_hash(labels))
+}
+
+/// Id of an episode: the same whenever the same journal is replayed.
+pub(crate) fn alert_id(labels: &BTreeMap<String, String>, raised_ms: InstantMs) -> String {
+    format!("{:016x}", raised_ms.to_le_bytes().into_iter().fold(label_hash(labels), fnv1a))
+}
+
+fn label_hash(labels: &BTreeMap<String, String>) -> u64 {
+    let bytes = labels.iter().flat_map(|(name, value)| {
+        name.bytes().chain(std::iter::once(0xff)).chain(value.bytes()).chain(std::iter::once(0xff))
+    });
+    bytes.fold(0xcbf2_9ce4_8422_2325, fnv1a)
+}
+
+fn fnv1a(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// What `backtest --json` prints for an alert: instants as RFC 3339 UTC with milliseconds; `fired_at` is null for one
+/// that stayed pending, `ended_at` for one that is still on at the end.
+pub fn backtest_line(alert: &Alert) -> serde_json::Value {
+    let instant = |instant_ms: Option<InstantMs>| instant_ms.map(record::rfc3339_ms);
+    serde_json::json!({
+        "alert": alert.labels.get("alertname"),
+        "labels": alert.labels,
+        "active_at": instant(Some(alert.active_ms)),
+        "fired_at": instant(alert.fired_ms),
+        "ended_at": instant(alert.ended_ms),
+        "reason": alert.reason,
+    })
 }

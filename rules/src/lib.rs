@@ -11,7 +11,7 @@ mod index;
 mod rule;
 mod spec;
 
-pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
+pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::{Condition, ConditionError};
-pub use engine::{Engine, EngineCounts, RuleCounts};
+pub use engine::{Engine, EngineCounts, KEYS_MAX, RuleCounts};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

@@ -1,0 +1,286 @@
+//! The engine: records and time in journal order, transitions out.
+//!
+//! Two layers: settled verdicts (given when the watermark has passed, the same for every order of arrival) and over
+//! them early ones (raised by the record that makes a rule active). Decisions where the meaning of rules leaves room:
+//! - A record is counted before the buckets that its own receive time closes are settled: it was not late.
+//! - Lines without usable time do not count as lines for `idle_after`; they pass time as a tick does.
+//! - A journal position is taken once; 0 means that none was assigned and is always new.
+//! - Of a rule without orders (`order_no`) every match counts for the money at risk; with orders, matches without one
+//!   do not.
+//! - The numbers of an alert are those of its greatest count so far, looked at once per bucket (1 s for kinds exact to
+//!   the millisecond): people see how bad it got, and are not told the same thing twice.
+//!
+//! Refuses to know: sockets, clocks, who is told.
+
+mod clock;
+mod counts;
+mod distinct;
+mod episode;
+mod fields;
+mod keys;
+mod life;
+mod lines;
+mod reason;
+mod recent;
+mod run;
+mod schedule;
+mod seen;
+mod settings;
+mod state;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
+
+use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
+use self::fields::{push_value, write_key};
+use self::lines::Lines;
+use self::recent::Match;
+use self::seen::Seen;
+use self::settings::Settings;
+use self::state::{Cause, RuleState, Sighting};
+use crate::index::{Hit, RuleIndex};
+use crate::rule::{Kind, Rule};
+use crate::{Alert, RuleSet, Transition};
+
+/// Keys per rule unless said otherwise.
+pub const KEYS_MAX: usize = 100_000;
+
+/// What one rule did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleCounts {
+    /// Records for which `where` (or `reset`) held.
+    pub matched: u64,
+    /// Records that came before the watermark.
+    pub late: u64,
+    /// Keys dropped at the bound.
+    pub keys_dropped: u64,
+    /// Keys with state.
+    pub keys: u64,
+    /// Alerts that began to fire.
+    pub fired: u64,
+    /// Early alerts that were withdrawn.
+    pub withdrawn: u64,
+}
+
+/// What the engine counted since it began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineCounts {
+    /// Records judged.
+    pub records: u64,
+    /// Records without event time: stored, not judged.
+    pub no_time: u64,
+    /// Records more than 10 minutes ahead of their receive time: stored, not judged.
+    pub skewed: u64,
+    /// Records before the default watermark.
+    pub late: u64,
+    /// Entries whose journal position was taken before: not judged again.
+    pub repeated: u64,
+    /// By rule, in the order of [`RuleSet::infos`].
+    pub rules: Vec<RuleCounts>,
+}
+
+/// Judges records. One engine is one total order.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    formats: Arc<FormatSet>,
+    index: RuleIndex,
+    states: Vec<RuleState>,
+    clock: Clock,
+    seen: Seen,
+    lines: Lines,
+    counts: EngineCounts,
+    /// Clock at which some rule has something to do.
+    deadline: InstantMs,
+    hits: Vec<Hit>,
+    scratch: Scratch,
+}
+
+/// Buffers for one record's values, kept to save allocation.
+#[derive(Debug, Default)]
+struct Scratch {
+    key: Vec<u8>,
+    distinct: Vec<u8>,
+}
+
+impl Engine {
+    /// An engine with no history.
+    pub fn new(rules: Arc<RuleSet>, formats: Arc<FormatSet>) -> Self {
+        Self::with(rules, formats, false, KEYS_MAX)
+    }
+
+    /// An engine with no history and its own bound on keys per rule.
+    pub fn with_keys_max(rules: Arc<RuleSet>, formats: Arc<FormatSet>, keys_max: usize) -> Self {
+        Self::with(rules, formats, false, keys_max)
+    }
+
+    /// An engine that keeps the settled alerts for [`Engine::finish`] and raises none early.
+    pub fn for_backtest(rules: Arc<RuleSet>, formats: Arc<FormatSet>) -> Self {
+        Self::with(rules, formats, true, KEYS_MAX)
+    }
+
+    fn with(rules: Arc<RuleSet>, formats: Arc<FormatSet>, backtest: bool, keys_max: usize) -> Self {
+        let state = |rule: &Rule| RuleState::new(Settings::of(rule, &formats), backtest, keys_max);
+        Self {
+            index: RuleIndex::new(&rules.rules),
+            states: rules.rules.iter().map(state).collect(),
+            rules,
+            formats,
+            clock: Clock::new(),
+            seen: Seen::default(),
+            lines: Lines::default(),
+            counts: EngineCounts::default(),
+            deadline: InstantMs::MAX,
+            hits: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes all rows of a batch in order (ticks included) and appends what they cause.
+    pub fn judge(&mut self, batch: &Batch, out: &mut Vec<Transition>) {
+        let formats = Arc::clone(&self.formats);
+        for record in batch.records(&formats) {
+            let row = record.row;
+            match row.event_ms {
+                _ if !self.seen.insert(row.lsn) => self.counts.repeated += 1,
+                _ if row.flags.has(RowFlags::TICK) => self.pass(row.lsn, row.recv_ms, out),
+                None => {
+                    self.counts.no_time += 1;
+                    self.pass(row.lsn, row.recv_ms, out);
+                }
+                Some(event_ms) if Clock::is_skewed(event_ms, row.recv_ms) => {
+                    self.counts.skewed += 1;
+                    self.pass(row.lsn, row.recv_ms, out);
+                }
+                Some(event_ms) => self.take(&record, event_ms, out),
+            }
+        }
+    }
+
+    /// Takes a time entry.
+    pub fn tick(&mut self, lsn: Lsn, recv_ms: InstantMs, out: &mut Vec<Transition>) {
+        if self.seen.insert(lsn) {
+            self.pass(lsn, Some(recv_ms), out);
+        } else {
+            self.counts.repeated += 1;
+        }
+    }
+
+    /// Time passes without a record to judge.
+    fn pass(&mut self, lsn: Lsn, recv_ms: Option<InstantMs>, out: &mut Vec<Transition>) {
+        if let Some(recv_ms) = recv_ms {
+            let base = self.clock.tick(recv_ms);
+            self.advance(base, lsn, out);
+        }
+    }
+
+    /// Takes a record with a time to believe.
+    fn take(&mut self, record: &RecordRef<'_>, event_ms: InstantMs, out: &mut Vec<Transition>) {
+        let moved = self.clock.record(event_ms, record.row.recv_ms);
+        self.counts.records += 1;
+        self.counts.late += u64::from(event_ms < moved.before - DEFAULT_LATENESS_MS);
+        self.advance(moved.middle, record.row.lsn, out);
+        let mut hits = std::mem::take(&mut self.hits);
+        self.index.hits(record, &mut hits);
+        if !hits.is_empty() {
+            let line = self.lines.add(record.message());
+            for hit in &hits {
+                self.hit(record, *hit, event_ms, line, moved.middle, out);
+            }
+        }
+        self.hits = hits;
+        self.advance(moved.after, record.row.lsn, out);
+    }
+
+    /// Lets one rule take a record that concerns it.
+    fn hit(
+        &mut self,
+        record: &RecordRef<'_>,
+        hit: Hit,
+        event_ms: InstantMs,
+        line: u64,
+        base: InstantMs,
+        out: &mut Vec<Transition>,
+    ) {
+        let at = hit.rule as usize;
+        let (rule, state) = (&self.rules.rules[at], &mut self.states[at]);
+        write_key(record, rule.by.iter().map(|(_, column)| *column), &mut self.scratch.key);
+        let distinct = match &rule.kind {
+            Kind::Frequency { distinct, .. } | Kind::Sustained { distinct, .. } => *distinct,
+            Kind::Any { .. } | Kind::Consecutive { .. } => None,
+        };
+        self.scratch.distinct.clear();
+        if let Some(distinct) = distinct {
+            push_value(record, distinct.field, &mut self.scratch.distinct);
+        }
+        let bytes = |column: Option<usize>| column.and_then(|c| record.raw(c)).unwrap_or_default();
+        let seen = Sighting {
+            found: Match {
+                at: event_ms,
+                lsn: record.row.lsn,
+                line,
+                order: bytes(rule.order),
+                amount: bytes(rule.sum),
+            },
+            key: &self.scratch.key,
+            distinct: (!self.scratch.distinct.is_empty()).then_some(&self.scratch.distinct),
+            matched: hit.matched,
+        };
+        let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
+        state.advance(base, &mut cause);
+        state.take(&seen, &mut cause);
+        self.deadline = self.deadline.min(state.deadline());
+    }
+
+    /// The clock has come to `base`: the rules that are due go on.
+    fn advance(&mut self, base: InstantMs, lsn: Lsn, out: &mut Vec<Transition>) {
+        if base < self.deadline {
+            return;
+        }
+        self.deadline = InstantMs::MAX;
+        for state in &mut self.states {
+            if state.deadline() <= base {
+                state.advance(base, &mut Cause { lsn, lines: &self.lines, out });
+            }
+            self.deadline = self.deadline.min(state.deadline());
+        }
+    }
+
+    /// End of a file: settles what is decided and returns the settled alerts of the whole run, sorted by active_at,
+    /// alert, labels: what `backtest` prints. The engine must have been made by [`Engine::for_backtest`].
+    pub fn finish(&mut self) -> Vec<Arc<Alert>> {
+        let Some(highest) = self.clock.highest() else { return Vec::new() };
+        let mut out = Vec::new();
+        let mut alerts = Vec::new();
+        for state in &mut self.states {
+            let mut cause = Cause { lsn: 0, lines: &self.lines, out: &mut out };
+            alerts.extend(state.finish(highest, &mut cause));
+        }
+        alerts.sort_by(|a, b| {
+            let order = |alert: &Alert| (alert.active_ms, alert.labels.get("alertname").cloned());
+            order(a).cmp(&order(b)).then_with(|| a.labels.cmp(&b.labels))
+        });
+        alerts
+    }
+
+    /// Pending and firing alerts as people should see them now, in rule order.
+    pub fn alerts(&self) -> Vec<Arc<Alert>> {
+        self.states.iter().flat_map(RuleState::alerts).collect()
+    }
+
+    /// The watermark of the default lateness; `None` before the first record.
+    pub fn watermark_ms(&self) -> Option<InstantMs> {
+        Some(self.clock.base()).filter(|&base| base != NEVER).map(|base| base - DEFAULT_LATENESS_MS)
+    }
+
+    /// Counters since the engine began.
+    pub fn counts(&self) -> EngineCounts {
+        let of = |state: &RuleState| RuleCounts { keys: state.keys.len() as u64, ..state.counts.clone() };
+        EngineCounts { rules: self.states.iter().map(of).collect(), ..self.counts.clone() }
+    }
+}

@@ -1,0 +1,245 @@
+//! Why a verdict is what it is, in numbers and in words.
+//!
+//! Refuses to know: whether the alert is early or settled, and who reads it.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
+use record::{Decimal, InstantMs};
+
+use super::lines::Lines;
+use super::recent::Match;
+use super::run::{Run, RunRule};
+use super::state::{Memory, RuleState, Shape};
+use super::window::{Tally, Window};
+use crate::condition::duration::show_duration as duration;
+use crate::rule::Kind;
+use crate::{Bucket, Reason, Sample};
+
+/// Orders and distinct values listed.
+const LISTED_MAX: usize = 100;
+/// Matches looked through for orders and money; with more the numbers are at least so much.
+const MATCHES_MAX: usize = 10_000;
+/// Matches in a row outside the window after which none inside is expected.
+const OUTSIDE_MAX: usize = 64;
+/// Buckets listed.
+const BUCKETS_MAX: usize = 600;
+
+/// Text of a value or order as people see it.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl RuleState {
+    /// The number that is compared, at an instant.
+    pub(super) fn measure(&self, slot: u32, at: InstantMs) -> u64 {
+        match (self.keys.get(slot).map(|key| &key.memory), self.shape) {
+            (Some(Memory::Tally(tally)), Shape::Window(window)) => {
+                let (from, to) = self.range(window, tally, at);
+                let inside = tally.counts.iter(self.frontier).filter(|&(b, _)| b >= from && b <= to);
+                inside.map(|(_, count)| u64::from(count)).sum()
+            }
+            (Some(Memory::Run(run)), Shape::Run(rule)) => run.matches_at(rule, at).len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// First and last bucket of the window by which a bucket is (or is not) active.
+    fn range(&self, window: Window, tally: &Tally, at: InstantMs) -> (i64, i64) {
+        let s = at.div_euclid(window.unit_ms);
+        let end = window.active_end(tally, s, self.frontier).unwrap_or_else(|| s.div_euclid(window.step));
+        let first = end - window.steps + 1;
+        (first * window.step, s.min((end + 1) * window.step - 1))
+    }
+
+    /// The numbers as they are at an instant.
+    pub(super) fn reason(&self, slot: u32, at: InstantMs, lines: &Lines) -> Reason {
+        let mut reason = Reason { thresholds: self.thresholds(), ..Reason::default() };
+        let (from_ms, to_ms) = match (self.keys.get(slot).map(|key| &key.memory), self.shape) {
+            (Some(Memory::Tally(tally)), Shape::Window(window)) => {
+                self.window_reason(window, tally, at, &mut reason)
+            }
+            (Some(Memory::Run(run)), Shape::Run(rule)) => self.run_reason(rule, run, at, &mut reason),
+            _ => return reason,
+        };
+        self.affected(slot, from_ms, to_ms, lines, &mut reason);
+        reason
+    }
+
+    fn window_reason(&self, window: Window, tally: &Tally, at: InstantMs, reason: &mut Reason) -> (i64, i64) {
+        let (from, to) = self.range(window, tally, at);
+        let inside = tally.counts.iter(self.frontier).filter(|&(b, _)| b >= from && b <= to);
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for (bucket, count) in inside {
+            let start = bucket.div_euclid(window.step) * window.step * window.unit_ms;
+            reason.count += u64::from(count);
+            match buckets.last_mut() {
+                Some(last) if last.at == start => last.count += u64::from(count),
+                _ => buckets.push(Bucket { at: start, count: u64::from(count) }),
+            }
+        }
+        let least = buckets.iter().map(|bucket| bucket.count).min().unwrap_or_default();
+        reason.buckets = buckets.split_off(buckets.len().saturating_sub(BUCKETS_MAX));
+        if let Some(held) = &tally.distinct {
+            let mut values: Vec<String> = held.ids(from, to).map(|id| shown(self.values.text(id))).collect();
+            reason.distinct_count = values.len() as u64;
+            values.sort_unstable();
+            values.truncate(LISTED_MAX);
+            reason.distinct = values;
+        }
+        let besides = match window.distinct {
+            Some(distinct) => {
+                let (seen, min, name) = (reason.distinct_count, distinct.min, &self.settings.distinct_name);
+                let each = if distinct.per_step { " in each step" } else { "" };
+                format!("; {seen} distinct {name} of at least {min}{each}")
+            }
+            None => String::new(),
+        };
+        let count = reason.count;
+        (reason.kind, reason.text) = match self.settings.kind {
+            Kind::Any { resolve_after_ms } => {
+                ("any".into(), format!("{count} in the last {}", duration(resolve_after_ms)))
+            }
+            Kind::Sustained { every_ms, within_ms, .. } => {
+                let (every, within, need) = (duration(every_ms), duration(within_ms), window.count);
+                let text =
+                    format!("at least {least} in each {every} of {within}, of at least {need}{besides}");
+                ("sustained".into(), text)
+            }
+            Kind::Frequency { within_ms, .. } => {
+                let text =
+                    format!("{count} in {} of at least {}{besides}", duration(within_ms), window.count);
+                ("frequency".into(), text)
+            }
+            Kind::Consecutive { .. } => (String::new(), String::new()),
+        };
+        (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
+    }
+
+    fn run_reason(&self, rule: RunRule, run: &Run, at: InstantMs, reason: &mut Reason) -> (i64, i64) {
+        let times = run.matches_at(rule, at);
+        reason.count = times.len() as u64;
+        for &t in &times {
+            let start = t.div_euclid(1_000) * 1_000;
+            match reason.buckets.last_mut() {
+                Some(last) if last.at == start => last.count += 1,
+                _ => reason.buckets.push(Bucket { at: start, count: 1 }),
+            }
+        }
+        let (first, last) = (times.first().copied().unwrap_or(at), times.last().copied().unwrap_or(at));
+        reason.kind = "consecutive".into();
+        reason.text = format!(
+            "{} in a row of at least {} within {} ({} to {})",
+            reason.count,
+            rule.count,
+            duration(rule.within_ms),
+            self.clock_time(first),
+            self.clock_time(last),
+        );
+        (first, last)
+    }
+
+    /// Time of day as the lines print it.
+    fn clock_time(&self, at: InstantMs) -> String {
+        let instant = chrono::DateTime::from_timestamp_millis(at);
+        instant
+            .map(|t| t.with_timezone(&self.settings.zone).format("%H:%M:%S%.3f").to_string())
+            .unwrap_or_default()
+    }
+
+    fn thresholds(&self) -> BTreeMap<String, String> {
+        let (count, distinct) = match self.shape {
+            Shape::Window(_) if matches!(self.settings.kind, Kind::Any { .. }) => return BTreeMap::new(),
+            Shape::Window(window) => (window.count, window.distinct),
+            Shape::Run(rule) => (rule.count as u64, None),
+        };
+        let named = [("count", Some(count)), ("min", distinct.map(|distinct| distinct.min))];
+        named.into_iter().filter_map(|(name, n)| n.map(|n| (name.to_owned(), n.to_string()))).collect()
+    }
+
+    /// Orders, money and sample lines of the matches from one instant to another.
+    fn affected(&self, slot: u32, from_ms: InstantMs, to_ms: InstantMs, lines: &Lines, reason: &mut Reason) {
+        let Some(key) = self.keys.get(slot) else { return };
+        let mut outside = 0;
+        let near = self.recent.of_key(slot, key.last_match).take_while(|found| {
+            outside = if found.at < from_ms { outside + 1 } else { 0 };
+            outside < OUTSIDE_MAX
+        });
+        let mut found: Vec<Match<'_>> =
+            near.filter(|found| found.at >= from_ms && found.at <= to_ms).take(MATCHES_MAX).collect();
+        found.sort_by_key(|found| (found.at, found.lsn));
+        let (mut orders, mut paid, mut amount) = (HashSet::new(), HashSet::new(), None::<Decimal>);
+        for found in &found {
+            if !found.order.is_empty() && orders.insert(found.order) && reason.orders.len() < LISTED_MAX {
+                reason.orders.push(shown(found.order));
+            }
+            let counts = if self.settings.has_orders { !found.order.is_empty() } else { true };
+            let value = money(found.amount).filter(|_| counts);
+            if let Some(value) = value
+                && (!self.settings.has_orders || paid.insert(found.order))
+            {
+                amount = Some(amount.unwrap_or_default().saturating_add(value));
+            }
+        }
+        reason.orders_count = orders.len() as u64;
+        reason.amount = amount.map(|sum| sum.normalize().to_string());
+        let newest = found.len().saturating_sub(self.settings.samples);
+        let sample = |found: &Match<'_>| Sample {
+            lsn: found.lsn,
+            at: found.at,
+            line: lines.get(found.line).to_owned(),
+        };
+        reason.samples = found[newest..].iter().map(sample).collect();
+    }
+
+    /// Labels of a key's alerts.
+    pub(super) fn labels(&self, slot: u32) -> BTreeMap<String, String> {
+        let mut labels = self.settings.labels.clone();
+        labels.extend(self.key_labels(slot));
+        labels.insert("alertname".to_owned(), self.settings.alert.to_string());
+        labels
+    }
+
+    /// `by` fields of a key; a null one is an absent label.
+    fn key_labels(&self, slot: u32) -> Vec<(String, String)> {
+        let texts = super::fields::split_key(self.keys.bytes(slot), self.settings.by.len());
+        let named = self.settings.by.iter().zip(texts);
+        let there = named.filter(|(_, text)| !text.is_empty());
+        there.map(|(name, text)| (name.to_string(), shown(text))).collect()
+    }
+
+    /// The rule's annotations with their places filled in: labels (of which a null `by` field is none), else numbers.
+    pub(super) fn annotations(
+        &self,
+        labels: &BTreeMap<String, String>,
+        reason: &Reason,
+    ) -> BTreeMap<String, String> {
+        let value = |name: &str| labels.get(name).cloned().or_else(|| self.number(name, reason));
+        let texts = self.settings.annotations.iter();
+        texts.map(|(name, text)| (name.clone(), crate::spec::fill(text, &value))).collect()
+    }
+
+    /// A number of the verdict by the name that annotations call it.
+    fn number(&self, name: &str, reason: &Reason) -> Option<String> {
+        match name {
+            "count" => Some(reason.count.to_string()),
+            "distinct" => Some(reason.distinct.join(", ")),
+            "distinct_count" => Some(reason.distinct_count.to_string()),
+            "orders_count" => Some(reason.orders_count.to_string()),
+            "amount" => reason.amount.clone(),
+            "threshold" => reason.thresholds.get("count").cloned(),
+            "within" => Some(duration(match self.settings.kind {
+                Kind::Any { resolve_after_ms } => resolve_after_ms,
+                Kind::Frequency { within_ms, .. }
+                | Kind::Sustained { within_ms, .. }
+                | Kind::Consecutive { within_ms, .. } => within_ms,
+            })),
+            _ => None,
+        }
+    }
+}
+
+fn money(text: &[u8]) -> Option<Decimal> {
+    let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty())?;
+    record::ColumnType::Decimal.parse(text).ok()?.as_decimal()
+}

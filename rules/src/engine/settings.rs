@@ -1,0 +1,65 @@
+//! What the engine needs of a rule besides its window: delays, labels, how reasons are worded.
+//!
+//! Refuses to know: conditions, YAML.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use record::FormatSet;
+
+use super::life::Delays;
+use crate::rule::{Kind, Rule};
+
+/// A rule's constants.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) alert: Arc<str>,
+    pub(super) by: Vec<Arc<str>>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) shadow: bool,
+    pub(super) samples: usize,
+    pub(super) delays: Delays,
+    pub(super) lateness_ms: i64,
+    pub(super) settle_ms: i64,
+    pub(super) kind: Kind,
+    /// Name of the column of `distinct`.
+    pub(super) distinct_name: String,
+    /// The rule's format has orders; else every match is its own.
+    pub(super) has_orders: bool,
+    /// Zone in which the lines' times are written.
+    pub(super) zone: chrono_tz::Tz,
+}
+
+impl Settings {
+    pub(super) fn of(rule: &Rule, formats: &FormatSet) -> Self {
+        let format = formats.get(rule.format);
+        let column = |i: usize| format.columns().get(i);
+        let distinct = match &rule.kind {
+            Kind::Frequency { distinct, .. } | Kind::Sustained { distinct, .. } => *distinct,
+            Kind::Any { .. } | Kind::Consecutive { .. } => None,
+        };
+        let zone = match format.time_column().and_then(column).map(|c| &c.kind) {
+            Some(record::ColumnType::Timestamp { zone, .. }) => *zone,
+            _ => chrono_tz::UTC,
+        };
+        Settings {
+            alert: Arc::clone(&rule.alert),
+            by: rule.by.iter().map(|(name, _)| Arc::clone(name)).collect(),
+            labels: rule.labels.clone(),
+            annotations: rule.annotations.clone(),
+            shadow: rule.shadow,
+            samples: rule.samples,
+            delays: Delays { for_ms: rule.for_ms, keep_firing_for_ms: rule.keep_firing_for_ms },
+            lateness_ms: rule.lateness_ms,
+            settle_ms: rule.settle_ms,
+            kind: rule.kind.clone(),
+            distinct_name: distinct
+                .and_then(|d| column(d.field))
+                .map(|c| c.name.to_string())
+                .unwrap_or_default(),
+            has_orders: rule.order.is_some(),
+            zone,
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! One rule's state: counts what concerns it, settles buckets as its watermark passes, keeps the life of its alerts.
+//!
+//! Settled verdicts are the verdict of record; early ones are laid over them: an episode whose life has not begun is
+//! early, and the settled life confirms it when it begins. Refuses to know: records, columns, conditions, batches.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use record::{InstantMs, Lsn};
+
+use super::clock::NEVER;
+use super::keys::Keys;
+use super::life::Life;
+use super::lines::Lines;
+use super::recent::{self, Match, Recent};
+use super::run::{Edge, Run, RunRule};
+use super::schedule::Schedule;
+use super::settings::Settings;
+use super::window::{Tally, Window};
+use super::{RuleCounts, distinct::Values};
+use crate::rule::Kind;
+use crate::{Alert, Transition};
+
+/// How a rule remembers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Window(Window),
+    Run(RunRule),
+}
+
+/// What one key remembers.
+#[derive(Debug)]
+pub(super) enum Memory {
+    Tally(Tally),
+    Run(Box<Run>),
+}
+
+/// An alert that is on.
+#[derive(Debug)]
+pub(super) struct Episode {
+    /// The settled life; idle while the episode is early only.
+    pub(super) life: Life,
+    pub(super) alert: Arc<Alert>,
+    /// What ended activity last.
+    pub(super) gate: &'static str,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) memory: Memory,
+    pub(super) episode: Option<Box<Episode>>,
+    /// Bucket at which it must be looked at next.
+    pub(super) due: i64,
+    /// Number of its last match in [`Recent`].
+    pub(super) last_match: u32,
+    /// It waits for `settle`.
+    pub(super) waiting: bool,
+}
+
+/// A record as a rule sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sighting<'a> {
+    /// The match (or reset) itself.
+    pub(super) found: Match<'a>,
+    /// Canonical bytes of its key.
+    pub(super) key: &'a [u8],
+    /// Canonical text of the value that `distinct` counts.
+    pub(super) distinct: Option<&'a [u8]>,
+    /// A match; else a reset.
+    pub(super) matched: bool,
+}
+
+/// What is going on while a rule is asked.
+#[derive(Debug)]
+pub(super) struct Cause<'a> {
+    /// Journal entry being taken.
+    pub(super) lsn: Lsn,
+    pub(super) lines: &'a Lines,
+    pub(super) out: &'a mut Vec<Transition>,
+}
+
+/// One rule with all its keys.
+#[derive(Debug)]
+pub(super) struct RuleState {
+    pub(super) settings: Settings,
+    pub(super) shape: Shape,
+    pub(super) keys: Keys<Key>,
+    keys_max: usize,
+    schedule: Schedule,
+    waiting: Schedule,
+    pub(super) recent: Recent,
+    pub(super) values: Values,
+    pub(super) counts: RuleCounts,
+    /// Clock as last taken note of.
+    base: InstantMs,
+    watermark: InstantMs,
+    /// First bucket that is not settled.
+    pub(super) frontier: i64,
+    /// Last `raised_ms` by key, so that two episodes never have one id.
+    pub(super) raised: HashMap<u32, InstantMs>,
+    /// Settled alerts that are over; only a backtest keeps them, and it raises nothing early.
+    pub(super) over: Option<Vec<Arc<Alert>>>,
+    edges: Vec<Edge>,
+    again: Vec<u32>,
+}
+
+impl RuleState {
+    pub(super) fn new(settings: Settings, backtest: bool, keys_max: usize) -> Self {
+        let shape = match (&settings.kind, Window::of(&settings.kind)) {
+            (_, Some(window)) => Shape::Window(window),
+            (Kind::Consecutive { count, within_ms, .. }, None) => Shape::Run(RunRule {
+                count: usize::try_from(*count).unwrap_or(usize::MAX).max(1),
+                within_ms: *within_ms,
+            }),
+            (_, None) => unreachable!("every other kind is in buckets"),
+        };
+        Self {
+            settings,
+            shape,
+            keys: Keys::new(),
+            keys_max: keys_max.max(1),
+            schedule: Schedule::default(),
+            waiting: Schedule::default(),
+            recent: Recent::default(),
+            values: Values::default(),
+            counts: RuleCounts::default(),
+            base: NEVER,
+            watermark: NEVER,
+            frontier: NEVER,
+            raised: HashMap::new(),
+            over: backtest.then(Vec::new),
+            edges: Vec::new(),
+            again: Vec::new(),
+        }
+    }
+
+    /// Bucket length; of kinds exact to the millisecond the grid on which they are looked at, 1 s.
+    pub(super) fn unit_ms(&self) -> i64 {
+        match self.shape {
+            Shape::Window(window) => window.unit_ms,
+            Shape::Run(_) => 1_000,
+        }
+    }
+
+    /// The clock at which something is to be done: below it [`RuleState::advance`] need not be called.
+    pub(super) fn deadline(&self) -> InstantMs {
+        let settle = self.schedule.first().map(|s| (s + 1) * self.unit_ms() + self.settings.lateness_ms);
+        settle.into_iter().chain(self.waiting.first()).min().unwrap_or(InstantMs::MAX)
+    }
+
+    /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
+    pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
+        if base > self.base {
+            self.base = base;
+            self.settle_until(base - self.settings.lateness_ms, cause);
+            while let Some((_, slots)) = self.waiting.pop(base) {
+                for slot in slots {
+                    if let Some(key) = self.keys.get_mut(slot).filter(|key| key.waiting) {
+                        key.waiting = false;
+                        self.reconsider(slot, cause);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Settles all buckets that end at or before the watermark.
+    fn settle_until(&mut self, watermark: InstantMs, cause: &mut Cause<'_>) {
+        self.watermark = watermark;
+        let first_open = watermark.div_euclid(self.unit_ms());
+        while let Some((s, slots)) = self.schedule.pop(first_open - 1) {
+            self.frontier = s;
+            for slot in slots {
+                if self.keys.get(slot).is_some_and(|key| key.due == s) {
+                    self.visit(slot, s, cause);
+                }
+            }
+        }
+        self.frontier = first_open;
+        for slot in std::mem::take(&mut self.again) {
+            self.reconsider(slot, cause);
+        }
+    }
+
+    /// End of a file: the watermark comes to stand at the end of the bucket that holds the highest event time.
+    /// Returns all settled alerts, over or not.
+    pub(super) fn finish(&mut self, highest: InstantMs, cause: &mut Cause<'_>) -> Vec<Arc<Alert>> {
+        let end = (highest.div_euclid(self.unit_ms()) + 1) * self.unit_ms();
+        self.settle_until(end.max(self.watermark), cause);
+        let mut alerts = self.over.take().unwrap_or_default();
+        let on = self.keys.iter().filter_map(|(_, _, key)| key.episode.as_ref());
+        alerts.extend(on.map(|episode| Arc::clone(&episode.alert)));
+        alerts
+    }
+
+    /// Takes a match or a reset. The clock must have been advanced as far as the record's own time allows.
+    pub(super) fn take(&mut self, seen: &Sighting<'_>, cause: &mut Cause<'_>) {
+        let at = seen.found.at;
+        let late = at < self.watermark;
+        self.counts.matched += 1;
+        self.counts.late += u64::from(late);
+        if self.is_past(at) {
+            return;
+        }
+        let slot = self.slot(seen);
+        if late && matches!(self.shape, Shape::Run(_)) {
+            // The record counts from the watermark on: everything before it is decided without it.
+            self.decide(slot, self.watermark, cause);
+        }
+        let Some(key) = self.keys.get_mut(slot) else { return };
+        let position = match (&mut key.memory, self.shape) {
+            (Memory::Tally(tally), Shape::Window(window)) => {
+                let bucket = at.div_euclid(window.unit_ms);
+                window.add(tally, bucket, seen.distinct, self.frontier, &mut self.values);
+                None
+            }
+            (Memory::Run(run), Shape::Run(rule)) => run.add(rule, at, seen.matched),
+            _ => None,
+        };
+        if seen.matched {
+            key.last_match = self.recent.add(slot, key.last_match, seen.found);
+        }
+        self.look_at(slot, at.max(self.watermark).div_euclid(self.unit_ms()).max(self.frontier));
+        self.bound(cause);
+        if self.over.is_none() {
+            self.judge_early(slot, seen, position, cause);
+        }
+    }
+
+    /// Whether a record is too late for every verdict to come.
+    fn is_past(&self, at: InstantMs) -> bool {
+        match self.shape {
+            Shape::Window(window) => at.div_euclid(window.unit_ms) < window.oldest(self.frontier),
+            Shape::Run(rule) => at <= self.watermark - rule.within_ms,
+        }
+    }
+
+    fn slot(&mut self, seen: &Sighting<'_>) -> u32 {
+        if let Some(slot) = self.keys.find(seen.key) {
+            if seen.matched {
+                self.keys.touch(slot);
+            }
+            return slot;
+        }
+        let memory = match self.shape {
+            Shape::Window(_) => Memory::Tally(Tally::default()),
+            Shape::Run(_) => Memory::Run(Box::new(Run::new(self.watermark))),
+        };
+        let key = Key { memory, episode: None, due: i64::MAX, last_match: recent::NONE, waiting: false };
+        // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
+        self.keys.insert(seen.key, key, !seen.matched)
+    }
+
+    /// The key must be looked at when bucket `s` is settled.
+    fn look_at(&mut self, slot: u32, s: i64) {
+        if let Some(key) = self.keys.get_mut(slot).filter(|key| s < key.due) {
+            key.due = s;
+            self.schedule.add(s, slot);
+        }
+    }
+
+    /// Keeps the bound on keys.
+    fn bound(&mut self, _cause: &mut Cause<'_>) {
+        while self.keys.len() > self.keys_max {
+            let Some(slot) = self.keys.oldest(|key| key.episode.is_none()) else { return };
+            self.forget(slot);
+            self.counts.keys_dropped += 1;
+        }
+    }
+
+    fn forget(&mut self, slot: u32) {
+        self.raised.remove(&slot);
+        if let Some(Key { memory: Memory::Tally(Tally { distinct: Some(mut held), .. }), .. }) =
+            self.keys.remove(slot)
+        {
+            held.clear(&mut self.values);
+        }
+    }
+
+    /// Settles bucket `s` for one key.
+    fn visit(&mut self, slot: u32, s: i64, cause: &mut Cause<'_>) {
+        let unit_ms = self.unit_ms();
+        let Some(key) = self.keys.get_mut(slot) else { return };
+        key.due = i64::MAX;
+        if let (Memory::Tally(tally), Shape::Window(window)) = (&mut key.memory, self.shape) {
+            window.settle(tally, s, &mut self.values);
+            let active = window.is_active(tally, s, s);
+            let was = key.episode.as_ref().is_some_and(|episode| episode.life.is_active());
+            if active != was {
+                self.edges.push(Edge { at: s * unit_ms, active, reset: false });
+            }
+            self.live(slot, (s + 1) * unit_ms, cause);
+        } else {
+            self.decide(slot, (s + 1) * unit_ms, cause);
+        }
+        self.look_again(slot, s);
+    }
+
+    /// Decides the instants before `until` of a key that is exact to the millisecond.
+    fn decide(&mut self, slot: u32, until: InstantMs, cause: &mut Cause<'_>) {
+        let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) else { return };
+        let Shape::Run(rule) = self.shape else { return };
+        run.decide(rule, until, &mut self.edges);
+        self.live(slot, until, cause);
+        if let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) {
+            run.forget(rule);
+        }
+    }
+
+    /// Schedules the next look at a key, or forgets it if nothing is left of it.
+    fn look_again(&mut self, slot: u32, s: i64) {
+        let unit_ms = self.unit_ms();
+        let Some(key) = self.keys.get(slot) else { return };
+        let life = key.episode.as_ref().map(|episode| episode.life).unwrap_or_default();
+        let change = match (&key.memory, self.shape) {
+            (Memory::Tally(tally), Shape::Window(window)) => window.next_due(tally, s, life.is_active()),
+            (Memory::Run(run), Shape::Run(rule)) => run.next_due(rule).map(|at| at.div_euclid(unit_ms)),
+            _ => None,
+        };
+        let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));
+        match change.into_iter().chain(timer).min() {
+            Some(due) => self.look_at(slot, due.max(s + 1)),
+            None if key.episode.is_none() => self.forget(slot),
+            None => {}
+        }
+        if self.over.is_none() && life == Life::Idle && self.keys.get(slot).is_some() {
+            self.again.push(slot);
+        }
+    }
+
+    /// The first active instant at or after the settled ones, by what is known now.
+    pub(super) fn first_active(&self, slot: u32) -> Option<InstantMs> {
+        match (&self.keys.get(slot)?.memory, self.shape) {
+            (Memory::Tally(tally), Shape::Window(window)) => {
+                window.first_active(tally, self.frontier, self.frontier).map(|s| s * window.unit_ms)
+            }
+            (Memory::Run(run), Shape::Run(rule)) => run.first_active(rule),
+            _ => None,
+        }
+    }
+
+    /// A record was counted: raises at once what it makes active, withdraws at once what it proves wrong.
+    fn judge_early(
+        &mut self,
+        slot: u32,
+        seen: &Sighting<'_>,
+        position: Option<usize>,
+        cause: &mut Cause<'_>,
+    ) {
+        let Some(key) = self.keys.get(slot) else { return };
+        if let Some(episode) = &key.episode {
+            // Only a reset before the early alert can contradict it; matches and later resets leave it active.
+            let doubted =
+                !seen.matched && episode.life == Life::Idle && seen.found.at <= episode.alert.active_ms;
+            if doubted {
+                self.reconsider(slot, cause);
+            }
+            return;
+        }
+        if !seen.matched || key.waiting {
+            return;
+        }
+        let active = match (&key.memory, self.shape, position) {
+            (Memory::Run(run), Shape::Run(rule), Some(position)) => run.completed_by(rule, position),
+            _ => self.first_active(slot),
+        };
+        let Some(at) = active else { return };
+        let raise_at = seen.found.at + self.settings.settle_ms;
+        if self.settings.settle_ms > 0 && raise_at > self.base {
+            if let Some(key) = self.keys.get_mut(slot) {
+                key.waiting = true;
+            }
+            self.waiting.add(raise_at, slot);
+        } else {
+            self.raise_early(slot, at, cause);
+        }
+    }
+
+    /// Judges anew what is not settled of a key: raises what is active, withdraws what is not.
+    fn reconsider(&mut self, slot: u32, cause: &mut Cause<'_>) {
+        let Some(key) = self.keys.get(slot) else { return };
+        let known = key.episode.as_ref().map(|episode| episode.life == Life::Idle);
+        if known == Some(false) || (known.is_none() && (key.waiting || self.over.is_some())) {
+            return;
+        }
+        match (known, self.first_active(slot)) {
+            (None, Some(at)) if self.settings.settle_ms == 0 || at + self.settings.settle_ms <= self.base => {
+                self.raise_early(slot, at, cause);
+            }
+            (None, Some(at)) => {
+                if let Some(key) = self.keys.get_mut(slot) {
+                    key.waiting = true;
+                }
+                self.waiting.add(at + self.settings.settle_ms, slot);
+            }
+            (None, None) => {}
+            (Some(_), Some(at)) => self.move_early(slot, at),
+            (Some(_), None) => self.withdraw(slot, self.base, cause),
+        }
+    }
+
+    pub(super) fn take_edges(&mut self) -> Vec<Edge> {
+        std::mem::take(&mut self.edges)
+    }
+
+    pub(super) fn give_back(&mut self, mut edges: Vec<Edge>) {
+        edges.clear();
+        self.edges = edges;
+    }
+}

@@ -1,0 +1,187 @@
+//! Kinds in buckets: when `any`, `frequency` and `sustained` are active, from the counts of one key.
+//!
+//! Refuses to know: keys, alerts, how buckets become instants beyond their length.
+
+use super::counts::Counts;
+use super::distinct::{Keep, Occurrences, Values, cap};
+use crate::rule::{Distinct, Kind};
+
+/// Windows have at most about this many buckets.
+const BUCKETS_MAX: i64 = 600;
+const SECOND_MS: i64 = 1_000;
+
+/// A window in buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Bucket length.
+    pub(super) unit_ms: i64,
+    /// Buckets in a step; 1 unless `sustained`.
+    pub(super) step: i64,
+    /// Steps in the window.
+    pub(super) steps: i64,
+    /// Matches needed: in the window, or in each step.
+    pub(super) count: u64,
+    pub(super) distinct: Option<Distinct>,
+    pub(super) sustained: bool,
+}
+
+/// What a window remembers of one key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) distinct: Option<Box<Occurrences>>,
+    /// Matches in `counts`, expired but not yet forgotten ones included: an upper bound.
+    held: u32,
+}
+
+fn ceil_div(a: i64, b: i64) -> i64 {
+    (a + b - 1).div_euclid(b)
+}
+
+impl Window {
+    /// The window of a kind; `None` for kinds that are not in buckets.
+    pub(super) fn of(kind: &Kind) -> Option<Self> {
+        let window = |count, within_ms: i64, distinct| {
+            let unit_ms = SECOND_MS * ceil_div(within_ms, BUCKETS_MAX * SECOND_MS).max(1);
+            let steps = ceil_div(within_ms, unit_ms).max(1);
+            Window { unit_ms, step: 1, steps, count, distinct, sustained: false }
+        };
+        match *kind {
+            // s - resolve_after < bucket(e) <= s: the window of that length, in buckets of 1 s whatever its length
+            Kind::Any { resolve_after_ms } => {
+                let steps = ceil_div(resolve_after_ms, SECOND_MS).max(1);
+                Some(Window { unit_ms: SECOND_MS, steps, ..window(1, resolve_after_ms, None) })
+            }
+            Kind::Frequency { count, within_ms, distinct } => Some(window(count, within_ms, distinct)),
+            Kind::Sustained { count, every_ms, within_ms, distinct } => Some(Window {
+                unit_ms: SECOND_MS,
+                step: (every_ms / SECOND_MS).max(1),
+                steps: (within_ms / every_ms.max(1)).max(1),
+                count,
+                distinct,
+                sustained: true,
+            }),
+            Kind::Consecutive { .. } => None,
+        }
+    }
+
+    /// Oldest bucket that the verdict of bucket `s` looks at.
+    pub(super) fn oldest(&self, s: i64) -> i64 {
+        if self.sustained { (s.div_euclid(self.step) - self.steps) * self.step } else { s - self.steps + 1 }
+    }
+
+    /// First bucket whose verdict no longer looks at `bucket`.
+    fn expiry(&self, bucket: i64) -> i64 {
+        if self.sustained {
+            (bucket.div_euclid(self.step) + self.steps + 1) * self.step
+        } else {
+            bucket + self.steps
+        }
+    }
+
+    /// Counts a match.
+    pub(super) fn add(
+        &self,
+        tally: &mut Tally,
+        bucket: i64,
+        value: Option<&[u8]>,
+        near: i64,
+        values: &mut Values,
+    ) {
+        tally.counts.add(bucket, near);
+        tally.held = tally.held.saturating_add(1);
+        if let (Some(distinct), Some(text)) = (&self.distinct, value) {
+            tally.distinct.get_or_insert_default().add(text, bucket, cap(distinct.min), values);
+        }
+    }
+
+    /// Bucket `s` is settled: forgets what neither it nor a later one needs (what leaves the window after `s` is
+    /// still needed to know when it leaves).
+    pub(super) fn settle(&self, tally: &mut Tally, s: i64, values: &mut Values) {
+        let oldest = self.oldest(s);
+        tally.held = u32::try_from(tally.counts.settle(oldest, s, self.step, s)).unwrap_or(u32::MAX);
+        if let (Some(distinct), Some(held)) = (&self.distinct, &mut tally.distinct) {
+            let keep = if self.sustained { Keep::Steps(self.step) } else { Keep::Newest };
+            held.settle(oldest, s, keep, cap(distinct.min), values);
+        }
+    }
+
+    /// Whether there can be activity at all: cheap, never wrongly false.
+    pub(super) fn may_be_active(&self, tally: &Tally) -> bool {
+        let needed = if self.sustained { self.count.saturating_mul(self.steps as u64) } else { self.count };
+        tally.held == u32::MAX || u64::from(tally.held) >= needed
+    }
+
+    /// The verdict of bucket `s`.
+    pub(super) fn is_active(&self, tally: &Tally, s: i64, near: i64) -> bool {
+        self.may_be_active(tally) && self.active_end(tally, s, near).is_some()
+    }
+
+    /// The last step of the window by which bucket `s` is active: of `sustained` the step of `s` or the one before.
+    pub(super) fn active_end(&self, tally: &Tally, s: i64, near: i64) -> Option<i64> {
+        let end = s.div_euclid(self.step);
+        let ends = if self.sustained { [Some(end), Some(end - 1)] } else { [Some(end), None] };
+        ends.into_iter().flatten().find(|&end| self.holds(tally, end, s, near))
+    }
+
+    /// Whether the steps that end with step `end` have enough in buckets at or before `s`.
+    fn holds(&self, tally: &Tally, end: i64, s: i64, near: i64) -> bool {
+        let first = end - self.steps + 1;
+        let (from, to) = (first * self.step, s.min((end + 1) * self.step - 1));
+        let inside = tally.counts.iter(near).skip_while(|&(b, _)| b < from).take_while(|&(b, _)| b <= to);
+        let enough = if self.sustained {
+            self.each_step_has_enough(first, inside)
+        } else {
+            inside.map(|(_, count)| u64::from(count)).sum::<u64>() >= self.count
+        };
+        enough && self.distinct.is_none_or(|distinct| self.distinct_holds(tally, distinct, first, from, to))
+    }
+
+    fn each_step_has_enough(&self, first: i64, inside: impl Iterator<Item = (i64, u32)>) -> bool {
+        let (mut step, mut sum) = (first, 0u64);
+        for (bucket, count) in inside {
+            let at = bucket.div_euclid(self.step);
+            if at != step {
+                if sum < self.count || at != step + 1 {
+                    return false;
+                }
+                (step, sum) = (at, 0);
+            }
+            sum += u64::from(count);
+        }
+        step == first + self.steps - 1 && sum >= self.count
+    }
+
+    fn distinct_holds(&self, tally: &Tally, distinct: Distinct, first: i64, from: i64, to: i64) -> bool {
+        let Some(held) = &tally.distinct else { return distinct.min == 0 };
+        if self.sustained && distinct.per_step {
+            held.each_step(first, self.steps, self.step, to, distinct.min)
+        } else {
+            held.count(from, to) >= distinct.min
+        }
+    }
+
+    /// The first bucket at or after `from` that is active by what is known now. Activity begins only with a match
+    /// or, by a late match, at `from` itself.
+    pub(super) fn first_active(&self, tally: &Tally, from: i64, near: i64) -> Option<i64> {
+        if !self.may_be_active(tally) {
+            return None;
+        }
+        let later = tally.counts.iter(near).map(|(bucket, _)| bucket).filter(|&bucket| bucket > from);
+        std::iter::once(from).chain(later).find(|&s| self.is_active(tally, s, near))
+    }
+
+    /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
+    /// `None` if nothing is left already.
+    pub(super) fn next_due(&self, tally: &Tally, s: i64, active: bool) -> Option<i64> {
+        let touched = tally.counts.next_after(s, s);
+        let change = if !active {
+            tally.counts.last(s).map(|newest| self.expiry(newest))
+        } else if self.sustained {
+            Some((s.div_euclid(self.step) + 1) * self.step)
+        } else {
+            tally.counts.first(s).map(|oldest| self.expiry(oldest))
+        };
+        touched.into_iter().chain(change).min()
+    }
+}
