@@ -2,6 +2,8 @@
 //!
 //! Refuses to know: Parquet, SQL.
 
+pub mod embedded;
+
 use record::{InstantMs, Lsn};
 
 /// A stored record: the frame and what was known when it came. Columns are read again with the format.
@@ -74,6 +76,20 @@ pub enum TraceError {
         /// What is wrong with it.
         message: String,
     },
+    /// Writing fails and the buffer is full: nothing more is taken. Stop feeding, let the store try again, and
+    /// feed again from `stored_lsn + 1`.
+    #[error(
+        "trace store: {buffered_bytes} bytes wait to be written and no more are taken; feed again after record {stored_lsn} when writing works"
+    )]
+    Behind {
+        /// Bytes that wait in memory.
+        buffered_bytes: usize,
+        /// Everything up to it is in files.
+        stored_lsn: Lsn,
+    },
+    /// A record without a position in the journal cannot be told from its repetition.
+    #[error("trace store: a record without an LSN: number it before it is stored")]
+    Unnumbered,
 }
 
 /// Answers questions about records; cheap to clone, safe to share.

@@ -1,0 +1,122 @@
+//! Traces in Parquet files on this machine's disk, the fresh ones in memory.
+//!
+//! A file holds the records of one contiguous range of the journal, received within one hour, as one or more
+//! row groups. Its name says which (see `files`). It is written under a temporary name, synced and renamed, so
+//! after a crash it is there whole or not at all, and what was not yet in a file is taken from the journal
+//! again. Small files of an hour are joined without encoding anything again; the joined file's range covers
+//! theirs, so whichever of them a crash leaves, each record counts once. Any tool that reads Parquet reads
+//! them: `select * from 'traces/*/*.parquet' where order_no = '...'`.
+//! Refuses to know: the journal, sockets, clocks, threads; what becomes of an answer.
+
+mod bloom;
+mod encode;
+mod files;
+mod fresh;
+mod groups;
+mod merge;
+mod query;
+mod reader;
+mod schema;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use record::{FormatSet, Lsn};
+use serde::{Deserialize, Serialize};
+
+pub use reader::EmbeddedReader;
+pub use writer::{EmbeddedWriter, StoreStats};
+
+use crate::trace_store::TraceError;
+use files::TraceFile;
+use fresh::Fresh;
+
+/// Where and how traces are kept on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddedConfig {
+    /// Directory of the trace files; made if it is missing. One process at a time writes to it.
+    pub dir: PathBuf,
+    /// Bytes of records kept in memory before they become a file (1 MiB to 1 GiB, default 32 MiB, about 40,000
+    /// records). More compresses a little better; memory use is about twice this. If files cannot be written,
+    /// up to twice as much is kept.
+    pub max_buffer_bytes: u32,
+    /// Seconds after which records become a file even if the buffer is not full (default 600). Searches find
+    /// them before that; other tools that read the files do not.
+    pub flush_after_s: u32,
+    /// Zstandard level, 1 to 22 (default 1; 3 takes a third more time and saves nothing on log lines).
+    pub compression_level: i32,
+    /// Days that traces are kept (default 30), by receive time, removed by the hour. The newest file stays
+    /// whatever its age: it says how much of the journal is stored.
+    pub retention_days: u32,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("traces"),
+            max_buffer_bytes: 32 << 20,
+            flush_after_s: 600,
+            compression_level: 1,
+            retention_days: 30,
+        }
+    }
+}
+
+impl EmbeddedConfig {
+    fn max_buffer(&self) -> usize {
+        self.max_buffer_bytes.clamp(1 << 20, 1 << 30) as usize
+    }
+}
+
+/// Positions of the journal between two files that no file holds, both ends inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// First missing position.
+    pub first: Lsn,
+    /// Last missing position.
+    pub last: Lsn,
+}
+
+/// Opens the store in `config.dir`.
+///
+/// Unfinished files of a crash are removed. A damaged file is an error that names it: nothing is skipped
+/// silently. Positions that no file holds are reported by [`EmbeddedWriter::gaps`] and in the log.
+pub fn open(
+    config: EmbeddedConfig,
+    formats: Arc<FormatSet>,
+) -> Result<(EmbeddedWriter, EmbeddedReader), TraceError> {
+    let files = files::load(&config.dir)?;
+    let state =
+        State { files: Arc::new(files), sealed: None, fresh: Fresh::with_capacity(config.max_buffer()) };
+    let shared = Arc::new(Shared { state: RwLock::new(state), formats });
+    let reader = EmbeddedReader::new(Arc::clone(&shared));
+    Ok((EmbeddedWriter::new(config, shared), reader))
+}
+
+/// What the writer and the readers share.
+#[derive(Debug)]
+struct Shared {
+    state: RwLock<State>,
+    formats: Arc<FormatSet>,
+}
+
+/// Every record is in exactly one of the three at any time.
+#[derive(Debug)]
+struct State {
+    /// In LSN order.
+    files: Arc<Vec<Arc<TraceFile>>>,
+    /// Rows that are being written to a file.
+    sealed: Option<Arc<Fresh>>,
+    fresh: Fresh,
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

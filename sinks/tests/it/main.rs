@@ -1,0 +1,3 @@
+//! Integration tests of the sinks, one binary.
+
+mod trace_store;
