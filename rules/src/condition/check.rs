@@ -1,6 +1,6 @@
 //! Types: from an [`Expr`] to a [`Test`] over the columns of a format.
 
-use record::{ColumnType, Decimal, Format, ValueKey};
+use record::{ColumnType, Decimal, Format, Value, ValueKey};
 
 use super::ConditionError;
 use super::function;
@@ -10,6 +10,8 @@ use super::test::{Field, Order, Test, TextTest};
 
 /// Longest list of `in`.
 const MAX_LIST: usize = 10_000;
+/// How an instant is written.
+const TIMESTAMP_HINT: &str = "; write timestamp(\"2016-07-22T18:15:00+08:00\")";
 
 pub(super) type Checked<T> = Result<T, ConditionError>;
 
@@ -34,13 +36,13 @@ pub(super) fn condition(expr: &Expr, format: &Format) -> Checked<Test> {
                 kind => error(
                     expr,
                     format!(
-                        "expected a condition, but `{name}` is a {}; compare it, or write has({name})",
-                        kind.name()
+                        "expected a condition, but `{name}` is {}; compare it, or write has({name})",
+                        with_article(kind)
                     ),
                 ),
             }
         }
-        ExprKind::String(_) | ExprKind::Number(_) | ExprKind::Duration(_) | ExprKind::List(_) => {
+        ExprKind::String(_) | ExprKind::Number(..) | ExprKind::Duration(_) | ExprKind::List(_) => {
             error(expr, format!("expected a condition, found {}; compare a field with it", describe(expr)))
         }
     }
@@ -64,8 +66,9 @@ pub(super) fn column(at: &Expr, name: &str, format: &Format) -> Checked<usize> {
 /// What an expression is, for messages.
 pub(super) fn describe(expr: &Expr) -> String {
     match &expr.kind {
+        ExprKind::String(text) if text.chars().count() > 60 => "a long string".to_owned(),
         ExprKind::String(text) => format!("the string {text:?}"),
-        ExprKind::Number(number) => format!("the number {number}"),
+        ExprKind::Number(_, written) => format!("the number {written}"),
         ExprKind::Duration(ms) => format!("the duration {}", super::duration::show_duration(*ms)),
         ExprKind::Bool(value) => format!("`{value}`"),
         ExprKind::List(_) => "a list".to_owned(),
@@ -92,6 +95,7 @@ pub(super) fn operand(expr: &Expr, format: &Format) -> Checked<Option<Operand>> 
             Ok(Some(Operand { field: Field { column, lower: false }, kind, shown: name.clone() }))
         }
         ExprKind::Call { name, args } if name == "lower" => function::lower(expr, args, format).map(Some),
+        ExprKind::Call { name, .. } if !function::NAMES.contains(&name.as_str()) => function::unknown(expr, name),
         _ => Ok(None),
     }
 }
@@ -101,30 +105,40 @@ fn compare(at: &Expr, op: CompareOp, left: &Expr, right: &Expr, format: &Format)
         (Some(left), Some(right)) => fields(at, op, &left, &right),
         (Some(left), None) => with_literal(op, &left, right),
         (None, Some(right)) => with_literal(op.flipped(), &right, left),
-        (None, None) => {
-            let nested = [left, right].into_iter().find(|side| {
-                !matches!(
-                    side.kind,
-                    ExprKind::String(_) | ExprKind::Number(_) | ExprKind::Duration(_) | ExprKind::Bool(_)
-                )
-            });
-            let hint = if nested.is_some() { "; `!` binds tighter, write !(a == b)" } else { "" };
-            error(
-                left,
-                format!("`{}` compares a field with a value; found {}{hint}", op.symbol(), describe(left)),
-            )
-        }
+        (None, None) => match (&left.kind, &right.kind) {
+            (_, ExprKind::Bool(value)) if !is_literal(left) => with_bool(at, op, left, *value, format),
+            (ExprKind::Bool(value), _) if !is_literal(right) => with_bool(at, op, right, *value, format),
+            _ => error(left, format!("`{}` compares a field with a value; found {}", op.symbol(), describe(left))),
+        },
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    matches!(
+        expr.kind,
+        ExprKind::String(_) | ExprKind::Number(..) | ExprKind::Duration(_) | ExprKind::Bool(_) | ExprKind::List(_)
+    )
+}
+
+/// `has(f) == false`: a condition is never null, so this is the condition or its opposite.
+fn with_bool(at: &Expr, op: CompareOp, inner: &Expr, value: bool, format: &Format) -> Checked<Test> {
+    let test = condition(inner, format)?;
+    match op {
+        CompareOp::Equal if value => Ok(test),
+        CompareOp::NotEqual if !value => Ok(test),
+        CompareOp::Equal | CompareOp::NotEqual => Ok(test.negate()),
+        _ => error(at, format!("a condition has no order; `{}` needs `==` or `!=`", op.symbol())),
     }
 }
 
 fn fields(at: &Expr, op: CompareOp, left: &Operand, right: &Operand) -> Checked<Test> {
     let is_number = |kind: &ColumnType| matches!(kind, ColumnType::Decimal | ColumnType::Integer);
     if left.kind.name() != right.kind.name() && !(is_number(&left.kind) && is_number(&right.kind)) {
-        let (left_kind, right_kind) = (left.kind.name(), right.kind.name());
+        let (left_kind, right_kind) = (with_article(&left.kind), with_article(&right.kind));
         return error(
             at,
             format!(
-                "`{}` is a {left_kind} and `{}` is a {right_kind}; only fields of one type are compared",
+                "`{}` is {left_kind} and `{}` is {right_kind}; only fields of one type are compared",
                 left.shown, right.shown
             ),
         );
@@ -242,7 +256,7 @@ fn one_of(left: &Expr, right: &Expr, format: &Format) -> Checked<Test> {
 pub(super) fn literal_value(operand: &Operand, literal: &Expr) -> Checked<ValueKey> {
     let value = match (&operand.kind, &literal.kind) {
         (ColumnType::String, ExprKind::String(text)) => return text_value(operand, literal, text),
-        (ColumnType::Decimal | ColumnType::Integer, ExprKind::Number(number)) => {
+        (ColumnType::Decimal | ColumnType::Integer, ExprKind::Number(number, _)) => {
             Some(ValueKey::Decimal(number.normalize()))
         }
         (ColumnType::Integer, ExprKind::Duration(ms)) => {
@@ -291,18 +305,23 @@ fn text_value(operand: &Operand, literal: &Expr, text: &str) -> Checked<ValueKey
 
 /// The type error of a literal, with what to write instead.
 fn mismatch<T>(operand: &Operand, literal: &Expr) -> Checked<T> {
-    let article = if matches!(operand.kind, ColumnType::Integer | ColumnType::Ip) { "an" } else { "a" };
     let hint = match (&operand.kind, &literal.kind) {
         (ColumnType::Decimal | ColumnType::Integer, ExprKind::String(text)) => {
-            let number = super::literal::decimal(text).map_or("12".to_owned(), |_| text.clone());
-            format!("; write the number without quotes: {number}")
+            let is_number = super::literal::decimal(text).is_some();
+            format!("; write the number without quotes{}", if is_number { format!(": {text}") } else { String::new() })
         }
-        (ColumnType::String, ExprKind::Number(number)) => format!("; write it in quotes: \"{number}\""),
+        (ColumnType::String, ExprKind::Number(_, written)) => {
+            format!("; write it in quotes: \"{written}\"")
+        }
         (ColumnType::String, ExprKind::Bool(value)) => format!("; write it in quotes: \"{value}\""),
-        (ColumnType::Bool, ExprKind::String(_) | ExprKind::Number(_)) => {
+        (ColumnType::Bool, ExprKind::String(_) | ExprKind::Number(..)) => {
             "; write true or false without quotes".to_owned()
         }
-        (ColumnType::Timestamp { .. }, _) => "; write timestamp(\"2016-07-22T18:15:00+08:00\")".to_owned(),
+        (kind @ ColumnType::Timestamp { .. }, ExprKind::String(text)) => match kind.parse(text) {
+            Ok(Value::Timestamp(instant)) => format!("; write timestamp(\"{}\")", record::rfc3339_ms(instant)),
+            _ => TIMESTAMP_HINT.to_owned(),
+        },
+        (ColumnType::Timestamp { .. }, _) => TIMESTAMP_HINT.to_owned(),
         (ColumnType::Ip, _) => "; write it in quotes: \"10.0.0.1\"".to_owned(),
         (_, ExprKind::List(_)) => "; a list needs `in`".to_owned(),
         (ColumnType::Decimal, ExprKind::Duration(_)) => {
@@ -310,13 +329,12 @@ fn mismatch<T>(operand: &Operand, literal: &Expr) -> Checked<T> {
         }
         _ => String::new(),
     };
-    error(
-        literal,
-        format!(
-            "expected {article} {} for `{}`, found {}{hint}",
-            operand.kind.name(),
-            operand.shown,
-            describe(literal)
-        ),
-    )
+    let expected = with_article(&operand.kind);
+    error(literal, format!("expected {expected} for `{}`, found {}{hint}", operand.shown, describe(literal)))
+}
+
+/// The name of a type with its article.
+pub(super) fn with_article(kind: &ColumnType) -> String {
+    let article = if matches!(kind, ColumnType::Integer | ColumnType::Ip) { "an" } else { "a" };
+    format!("{article} {}", kind.name())
 }

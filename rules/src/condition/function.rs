@@ -2,7 +2,7 @@
 
 use record::{ColumnType, Decimal, Format, ValueKey};
 
-use super::check::{Checked, Operand, column, describe, error, operand};
+use super::check::{Checked, Operand, column, describe, error, operand, with_article};
 use super::cidr::Cidr;
 use super::duration::{self, parse_duration};
 use super::nearest::did_you_mean;
@@ -11,8 +11,8 @@ use super::syntax::{Expr, ExprKind};
 use super::test::{Test, TextTest};
 use super::text::Keyword;
 
-/// Every function, for messages.
-const NAMES: [&str; 9] =
+/// Every function.
+pub(super) const NAMES: [&str; 9] =
     ["matches", "contains", "startsWith", "endsWith", "inCidr", "has", "lower", "timestamp", "duration"];
 
 /// A function that answers yes or no.
@@ -24,11 +24,15 @@ pub(super) fn call(expr: &Expr, name: &str, args: &[Expr], format: &Format) -> C
         "lower" | "timestamp" | "duration" => {
             error(expr, format!("expected a condition, but {name}(...) is a value; compare it"))
         }
-        _ => {
-            let hint = did_you_mean(name, NAMES);
-            error(expr, format!("there is no function `{name}`{hint}; there are {}", NAMES.join(", ")))
-        }
+        _ => unknown(expr, name),
     }
+}
+
+/// Refuses a function that there is not.
+pub(super) fn unknown<T>(expr: &Expr, name: &str) -> Checked<T> {
+    let hint = did_you_mean(name, NAMES);
+    let list = if hint.is_empty() { format!("; there are {}", NAMES.join(", ")) } else { hint };
+    error(expr, format!("there is no function `{name}`{list}"))
 }
 
 fn has(expr: &Expr, args: &[Expr], format: &Format) -> Checked<Test> {
@@ -57,9 +61,9 @@ fn text_operand(function: &str, arg: &Expr, format: &Format) -> Checked<Operand>
         Some(found) => error(
             arg,
             format!(
-                "{function}(...) expects a string field, but `{}` is a {}",
+                "{function}(...) expects a string field, but `{}` is {}",
                 found.shown,
-                found.kind.name()
+                with_article(&found.kind)
             ),
         ),
         None => error(arg, format!("{function}(...) expects a string field first, found {}", describe(arg))),
@@ -119,7 +123,7 @@ fn in_cidr(expr: &Expr, args: &[Expr], format: &Format) -> Checked<Test> {
         Some(found) => {
             return error(
                 subject,
-                format!("inCidr(...) expects an ip field, but `{}` is a {}", found.shown, found.kind.name()),
+                format!("inCidr(...) expects an ip field, but `{}` is {}", found.shown, with_article(&found.kind)),
             );
         }
         None => {

@@ -95,14 +95,14 @@ fn after_expression(rest: &str) -> String {
         "`and` is written `&&`".to_owned()
     } else if starts(&["or", "OR"]) {
         "`or` is written `||`".to_owned()
-    } else if starts(&["="]) {
+    } else if starts(&["=~", "~"]) {
+        "`=~` is written `field.matches(\"pattern\")`".to_owned()
+    } else if starts(&["="]) && !starts(&["=="]) {
         "`=` is written `==`".to_owned()
     } else if starts(&["&"]) {
         "`&` is written `&&`".to_owned()
     } else if starts(&["|"]) {
         "`|` is written `||`".to_owned()
-    } else if starts(&["=~", "~"]) {
-        "`=~` is written `field.matches(\"pattern\")`".to_owned()
     } else if starts(&["==", "!=", "<", ">", "in "]) {
         "comparisons do not chain; join them with `&&`".to_owned()
     } else if starts(&["+", "-", "*", "/", "%"]) {
@@ -254,10 +254,13 @@ impl<'a> Grammar<'a> {
         if let Some(string) = literal::string(text) {
             return string.map(|(rest, value)| (rest, expr(ExprKind::String(value))));
         }
-        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.' || c == '+') {
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.') {
             return number(text).map(|(rest, kind)| (rest, expr(kind)));
         }
-        let Ok((rest, name)) = name(text) else { return fail(text, expected("a field or a value", text)) };
+        let (rest, name) = match name(text) {
+            Err(Err::Error(_)) => return fail(text, expected("a field or a value", text)),
+            named => named?,
+        };
         match name {
             "true" => return Ok((rest, expr(ExprKind::Bool(true)))),
             "false" => return Ok((rest, expr(ExprKind::Bool(false)))),
@@ -343,7 +346,7 @@ fn number(text: &str) -> Parsed<'_, ExprKind> {
         };
     }
     match literal::decimal(written) {
-        Some(value) => Ok((rest, ExprKind::Number(value))),
+        Some(value) => Ok((rest, ExprKind::Number(value, written.to_owned()))),
         None => fail(text, format!("`{written}` is not a number; write it as in `12`, `-3` or `0.50`")),
     }
 }

@@ -14,8 +14,8 @@ pub(super) struct Expr {
 pub(super) enum ExprKind {
     /// `"text"`.
     String(String),
-    /// `1.50`.
-    Number(Decimal),
+    /// `1.50`, with its text.
+    Number(Decimal, String),
     /// `5m`, in milliseconds.
     Duration(i64),
     /// `true`.

@@ -3,7 +3,7 @@
 //! Tests are ordered and hashed so that equal ones can be found and shared. Refuses to know: names and text of
 //! conditions.
 
-use record::{Decimal, RecordRef, Value, ValueKey};
+use record::{ColumnType, Decimal, RecordRef, Value, ValueKey};
 
 use super::cidr::Cidr;
 use super::pattern::Pattern;
@@ -155,7 +155,7 @@ impl Test {
     fn leaf_holds(&self, record: &RecordRef<'_>) -> bool {
         match self {
             Test::Const(value) => *value,
-            Test::Has(column) => record.value(*column).is_some(),
+            Test::Has(column) => has(record, *column),
             Test::Equal(column, value) => record.value(*column).is_some_and(|v| same(v, value)),
             Test::OneOf(column, values) => record.value(*column).is_some_and(|v| {
                 values
@@ -185,6 +185,14 @@ impl Test {
 fn tidy(tests: &mut Vec<Test>) {
     tests.sort_by(|a, b| a.cost().cmp(&b.cost()).then_with(|| a.cmp(b)));
     tests.dedup();
+}
+
+/// Whether a column is there and fits its type.
+fn has(record: &RecordRef<'_>, column: usize) -> bool {
+    match record.format.columns().get(column).map(|column| &column.kind) {
+        Some(ColumnType::String) => record.raw(column).is_some(),
+        _ => record.value(column).is_some(),
+    }
 }
 
 /// Number of a value that is one.

@@ -149,7 +149,8 @@ impl<'a> Loading<'a> {
         check_keys(fields, spec, report);
         let Some(format) = self.format(fields, report) else { return };
         let format = (format, self.formats.get(format));
-        let mut reader = RuleReader { fields, format: format.1, report };
+        let kind = spec.map_or("", |spec| spec.name);
+        let mut reader = RuleReader { fields, format: format.1, kind, report };
         let kind = spec.and_then(|spec| (spec.read)(&mut reader));
         let rule = reader.common(format.0, labels);
         let (Some(alert), Some(kind), Some(mut rule)) = (alert, kind, rule) else { return };
@@ -176,7 +177,8 @@ impl<'a> Loading<'a> {
         if found.is_none() {
             let known: Vec<&str> = self.formats.iter().map(|(_, format)| format.name()).collect();
             let hint = did_you_mean(name, known.iter().copied());
-            report.error(at, format!("there is no format `{name}`{hint}; there are {}", known.join(", ")));
+            let list = if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
+            report.error(at, format!("there is no format `{name}`{list}"));
         }
         found
     }
@@ -206,7 +208,8 @@ fn kind_spec(fields: Fields<'_>, report: &mut Report<'_>) -> Option<&'static Kin
         } else {
             let hint = did_you_mean(kind.text, KINDS.iter().map(|spec| spec.name));
             let names: Vec<&str> = KINDS.iter().map(|spec| spec.name).collect();
-            format!("there is no kind `{}`{hint}; there are {}", kind.text, names.join(", "))
+            let list = if hint.is_empty() { format!("; there are {}", names.join(", ")) } else { hint };
+            format!("there is no kind `{}`{list}", kind.text)
         };
         report.error(kind.at, message);
     }
@@ -262,10 +265,20 @@ fn labels(entry: &Entry, report: &mut Report<'_>) -> BTreeMap<String, String> {
 pub(super) struct RuleReader<'a, 'r> {
     pub(super) fields: Fields<'a>,
     pub(super) format: &'a Format,
+    kind: &'static str,
     pub(super) report: &'a mut Report<'r>,
 }
 
-impl RuleReader<'_, '_> {
+impl<'a> RuleReader<'a, '_> {
+    /// The entry of a key that the kind cannot do without.
+    pub(super) fn need(&mut self, key: &str) -> Option<&'a Entry> {
+        let entry = self.fields.entry(key);
+        if entry.is_none() {
+            self.report.error(self.fields.at, format!("kind `{}` needs the key `{key}`", self.kind));
+        }
+        entry
+    }
+
     /// A condition over the rule's format.
     pub(super) fn condition(&mut self, entry: &Entry) -> Option<Condition> {
         let Text { at, text } = fields::text(entry, self.report)?;

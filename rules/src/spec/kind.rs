@@ -83,7 +83,7 @@ fn sustained(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
 
 fn consecutive(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let count = count(rule, MAX_RUN);
-    let within = rule.fields.need("within", rule.report).and_then(|entry| {
+    let within = rule.need("within").and_then(|entry| {
         let ms = fields::duration(entry, rule.report)?;
         if ms < 1 {
             rule.report.error(entry.value.at, "`within` must be at least 1ms");
@@ -99,12 +99,12 @@ fn consecutive(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
 }
 
 fn count(rule: &mut RuleReader<'_, '_>, most: u64) -> Option<u64> {
-    let entry = rule.fields.need("count", rule.report)?;
+    let entry = rule.need("count")?;
     fields::whole(entry, 1, most, rule.report)
 }
 
 fn window(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
-    let entry = rule.fields.need(key, rule.report)?;
+    let entry = rule.need(key)?;
     fields::seconds(entry, rule.report)
 }
 

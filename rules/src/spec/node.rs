@@ -24,6 +24,8 @@ pub(super) enum Content {
     Null,
     /// A scalar. `text` is as written (numbers keep their zeros); `quoted` tells `"5"` from `5`.
     Scalar { text: String, quoted: bool },
+    /// A scalar behind a tag `!`: a condition that begins with `!` and is not quoted would lose it.
+    Tagged,
     /// A sequence.
     List(Vec<Node>),
     /// A mapping, in file order; keys are unique.
@@ -44,6 +46,7 @@ impl Content {
         match self {
             Content::Null => "nothing",
             Content::Scalar { .. } => "a single value",
+            Content::Tagged => "a YAML tag; put a text that begins with `!` in quotes",
             Content::List(_) => "a list",
             Content::Map(_) => "a mapping",
         }
@@ -52,10 +55,12 @@ impl Content {
 
 /// Reads a document. An error is YAML's own: the file cannot be read at all.
 pub(super) fn read(source: &Source<'_>) -> Result<Node, (Place, String)> {
-    let options = serde_saphyr::options! { with_snippet: false, no_schema: false };
+    let options = serde_saphyr::options! { with_snippet: false, reject_unsupported_tags: true };
     let raw: Raw = serde_saphyr::from_str_with_options(source.text, options).map_err(|error| {
         let location = error.location().unwrap_or(Location::UNKNOWN);
+        let tag = matches!(error.without_snippet(), serde_saphyr::Error::UnsupportedTag { .. });
         let place = match location.line() {
+            _ if tag => source.place(source.tag_before(source.byte(&location))),
             0 => Place { line: 1, column: 1 },
             line => Place { line: to_usize(line), column: to_usize(location.column()).max(1) },
         };
@@ -64,14 +69,26 @@ pub(super) fn read(source: &Source<'_>) -> Result<Node, (Place, String)> {
     Ok(raw.resolve(source))
 }
 
-/// The library's message without the position it repeats.
+/// The library's message without the position it repeats, and what to do where that is known.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = match text.find(" at line ") {
-        Some(at) => text.get(..at).unwrap_or(&text).to_owned(),
-        None => text,
+    use serde_saphyr::Error;
+    let error = error.without_snippet();
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            return format!("the key `{key}` stands in this mapping twice; remove one");
+        }
+        Error::UnsupportedTag { .. } => return format!("found {}", Content::Tagged.name()),
+        Error::MultipleDocuments { .. } => return "a rule file is one YAML document; remove the `---`".to_owned(),
+        _ => {}
+    }
+    let text = error.to_string();
+    let text = text.find(" at line ").and_then(|at| text.get(..at)).unwrap_or(&text);
+    let hint = if text.contains("mapping values are not allowed") {
+        "; put a text that holds `: ` in quotes"
+    } else {
+        ""
     };
-    format!("not valid YAML: {text}")
+    format!("not valid YAML: {text}{hint}")
 }
 
 fn to_usize(n: u64) -> usize {
@@ -94,6 +111,7 @@ impl Raw {
     fn resolve(self, source: &Source<'_>) -> Node {
         let at = source.byte(&self.0.defined);
         let content = match self.0.value {
+            RawContent::Null | RawContent::Text(_) | RawContent::Plain(_) if source.is_tagged(at) => Content::Tagged,
             RawContent::Null => Content::Null,
             RawContent::Text(text) => Content::Scalar { quoted: source.is_quoted(at), text },
             RawContent::Plain(shown) => {

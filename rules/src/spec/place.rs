@@ -44,6 +44,19 @@ impl<'a> Source<'a> {
         matches!(self.text.as_bytes().get(byte), Some(b'"' | b'\'' | b'|' | b'>'))
     }
 
+    /// The first `!` before `byte` on its line: where a tag begins.
+    pub(super) fn tag_before(&self, byte: usize) -> usize {
+        let before = self.text.get(..byte).unwrap_or_default();
+        let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+        before.get(line..).and_then(|line| line.find('!')).map_or(byte, |mark| line + mark)
+    }
+
+    /// Whether the scalar at `byte` stands behind the tag `!`.
+    pub(super) fn is_tagged(&self, byte: usize) -> bool {
+        let here = self.text.as_bytes().get(byte) == Some(&b'!');
+        here || self.text.get(..byte).is_some_and(|before| before.trim_end().ends_with('!'))
+    }
+
     /// The byte of the file at which byte `offset` of the scalar that begins at `start` and reads as `value` stands.
     ///
     /// Walks file and value together: exact for scalars on one line, quoted or not; in folded and block scalars

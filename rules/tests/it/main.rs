@@ -1,0 +1,4 @@
+//! What rules mean, case by case.
+
+mod conditions;
+mod rule_files;
