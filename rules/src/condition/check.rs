@@ -95,7 +95,9 @@ pub(super) fn operand(expr: &Expr, format: &Format) -> Checked<Option<Operand>> 
             Ok(Some(Operand { field: Field { column, lower: false }, kind, shown: name.clone() }))
         }
         ExprKind::Call { name, args } if name == "lower" => function::lower(expr, args, format).map(Some),
-        ExprKind::Call { name, .. } if !function::NAMES.contains(&name.as_str()) => function::unknown(expr, name),
+        ExprKind::Call { name, .. } if !function::NAMES.contains(&name.as_str()) => {
+            function::unknown(expr, name)
+        }
         _ => Ok(None),
     }
 }
@@ -108,7 +110,10 @@ fn compare(at: &Expr, op: CompareOp, left: &Expr, right: &Expr, format: &Format)
         (None, None) => match (&left.kind, &right.kind) {
             (_, ExprKind::Bool(value)) if !is_literal(left) => with_bool(at, op, left, *value, format),
             (ExprKind::Bool(value), _) if !is_literal(right) => with_bool(at, op, right, *value, format),
-            _ => error(left, format!("`{}` compares a field with a value; found {}", op.symbol(), describe(left))),
+            _ => error(
+                left,
+                format!("`{}` compares a field with a value; found {}", op.symbol(), describe(left)),
+            ),
         },
     }
 }
@@ -116,7 +121,11 @@ fn compare(at: &Expr, op: CompareOp, left: &Expr, right: &Expr, format: &Format)
 fn is_literal(expr: &Expr) -> bool {
     matches!(
         expr.kind,
-        ExprKind::String(_) | ExprKind::Number(..) | ExprKind::Duration(_) | ExprKind::Bool(_) | ExprKind::List(_)
+        ExprKind::String(_)
+            | ExprKind::Number(..)
+            | ExprKind::Duration(_)
+            | ExprKind::Bool(_)
+            | ExprKind::List(_)
     )
 }
 
@@ -308,7 +317,10 @@ fn mismatch<T>(operand: &Operand, literal: &Expr) -> Checked<T> {
     let hint = match (&operand.kind, &literal.kind) {
         (ColumnType::Decimal | ColumnType::Integer, ExprKind::String(text)) => {
             let is_number = super::literal::decimal(text).is_some();
-            format!("; write the number without quotes{}", if is_number { format!(": {text}") } else { String::new() })
+            format!(
+                "; write the number without quotes{}",
+                if is_number { format!(": {text}") } else { String::new() }
+            )
         }
         (ColumnType::String, ExprKind::Number(_, written)) => {
             format!("; write it in quotes: \"{written}\"")
@@ -318,7 +330,9 @@ fn mismatch<T>(operand: &Operand, literal: &Expr) -> Checked<T> {
             "; write true or false without quotes".to_owned()
         }
         (kind @ ColumnType::Timestamp { .. }, ExprKind::String(text)) => match kind.parse(text) {
-            Ok(Value::Timestamp(instant)) => format!("; write timestamp(\"{}\")", record::rfc3339_ms(instant)),
+            Ok(Value::Timestamp(instant)) => {
+                format!("; write timestamp(\"{}\")", record::rfc3339_ms(instant))
+            }
             _ => TIMESTAMP_HINT.to_owned(),
         },
         (ColumnType::Timestamp { .. }, _) => TIMESTAMP_HINT.to_owned(),

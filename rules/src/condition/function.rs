@@ -123,7 +123,11 @@ fn in_cidr(expr: &Expr, args: &[Expr], format: &Format) -> Checked<Test> {
         Some(found) => {
             return error(
                 subject,
-                format!("inCidr(...) expects an ip field, but `{}` is {}", found.shown, with_article(&found.kind)),
+                format!(
+                    "inCidr(...) expects an ip field, but `{}` is {}",
+                    found.shown,
+                    with_article(&found.kind)
+                ),
             );
         }
         None => {

@@ -77,7 +77,7 @@ impl Lookup {
         for (key, roots) in sorted {
             match key {
                 Key::Text(field, text) => {
-                    texts.entry(field).or_default().0.push((text.into_boxed_bytes(), roots))
+                    texts.entry(field).or_default().0.push((text.into_boxed_bytes(), roots));
                 }
                 Key::Keyword(field, word) => texts.entry(field).or_default().1.push((word, roots)),
                 Key::Value(column, value) => values.entry(column).or_default().push((value, roots)),

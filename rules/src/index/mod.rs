@@ -7,7 +7,11 @@
 
 mod key;
 mod lookup;
+#[cfg(test)]
+mod sample;
 mod share;
+#[cfg(test)]
+mod tests;
 
 use record::RecordRef;
 

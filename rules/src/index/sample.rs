@@ -37,7 +37,9 @@ pub(crate) fn push(batch: &mut Batch, formats: &FormatSet, format: FormatId, fie
             if value.is_err() && !text.is_empty() {
                 ill_typed |= 1 << position;
             }
-            if let (Ok(Value::Timestamp(instant)), true) = (value, formats.get(format).time_column() == Some(position)) {
+            if let (Ok(Value::Timestamp(instant)), true) =
+                (value, formats.get(format).time_column() == Some(position))
+            {
                 event_ms = Some(instant);
             }
         }

@@ -86,6 +86,18 @@ impl Shared {
         (self.record, anew)
     }
 
+    /// How many distinct parts there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// As if nearly all record numbers were used.
+    #[cfg(test)]
+    pub(super) fn skip_to_end(&mut self) {
+        self.record = u32::MAX / 2 - 2;
+    }
+
     /// Whether the test at `node` holds for the record at hand.
     pub(super) fn holds(&mut self, node: u32, record: &RecordRef<'_>) -> bool {
         holds(&self.nodes, &mut self.found, self.record, node, record)

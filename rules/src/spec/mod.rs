@@ -24,12 +24,14 @@ mod place;
 mod report;
 mod template;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::FormatSet;
 
-#[allow(unused_imports)]
 pub(crate) use template::fill;
 
 /// A rule file as read by the caller.

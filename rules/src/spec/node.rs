@@ -78,7 +78,9 @@ fn message(error: &serde_saphyr::Error) -> String {
             return format!("the key `{key}` stands in this mapping twice; remove one");
         }
         Error::UnsupportedTag { .. } => return format!("found {}", Content::Tagged.name()),
-        Error::MultipleDocuments { .. } => return "a rule file is one YAML document; remove the `---`".to_owned(),
+        Error::MultipleDocuments { .. } => {
+            return "a rule file is one YAML document; remove the `---`".to_owned();
+        }
         _ => {}
     }
     let text = error.to_string();
@@ -111,7 +113,9 @@ impl Raw {
     fn resolve(self, source: &Source<'_>) -> Node {
         let at = source.byte(&self.0.defined);
         let content = match self.0.value {
-            RawContent::Null | RawContent::Text(_) | RawContent::Plain(_) if source.is_tagged(at) => Content::Tagged,
+            RawContent::Null | RawContent::Text(_) | RawContent::Plain(_) if source.is_tagged(at) => {
+                Content::Tagged
+            }
             RawContent::Null => Content::Null,
             RawContent::Text(text) => Content::Scalar { quoted: source.is_quoted(at), text },
             RawContent::Plain(shown) => {

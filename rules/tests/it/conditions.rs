@@ -4,14 +4,11 @@
 //! fields of a record, or the error with its column. `@ NAME` sets the format. After a wanted change of messages run
 //! with `UPDATE_EXPECT=1` and read the difference.
 
-use std::fmt::Write;
-
 use expect_test::expect_file;
 use record::FormatSet;
 use rules::Condition;
 
-#[path = "../../src/index/sample.rs"]
-mod sample;
+use crate::sample;
 
 /// Answers a condition for the cases written below it.
 fn check(formats: &FormatSet, format: &str, text: &str, cases: &[&str]) -> String {
@@ -19,7 +16,7 @@ fn check(formats: &FormatSet, format: &str, text: &str, cases: &[&str]) -> Strin
     let condition = match Condition::compile(text, formats.get(id)) {
         Ok(condition) => condition,
         Err(error) => {
-            let column = text[..error.offset].chars().count() + 1;
+            let column = text.char_indices().take_while(|(at, _)| *at < error.offset).count() + 1;
             return format!("    error {column}: {}\n", error.message);
         }
     };
@@ -37,7 +34,7 @@ fn check(formats: &FormatSet, format: &str, text: &str, cases: &[&str]) -> Strin
             .collect();
         let batch = sample::record(formats, id, &pairs);
         let verdict = if condition.holds(&batch.record(0, formats)) { "yes" } else { "no" };
-        let _ = writeln!(answer, "{}", format!("    {verdict:3}  {fields}").trim_end());
+        answer += &format!("{}\n", format!("    {verdict:3}  {fields}").trim_end());
     }
     answer
 }
@@ -51,11 +48,12 @@ fn render(source: &str) -> (String, usize) {
     while at < lines.len() {
         let line = lines[at];
         at += 1;
-        let _ = writeln!(out, "{line}");
+        out += &format!("{line}\n");
         if let Some(name) = line.strip_prefix("@ ") {
             format = name;
         } else if !line.is_empty() && !line.starts_with("# ") {
-            let cases: Vec<&str> = lines[at..].iter().take_while(|l| l.starts_with("    ")).copied().collect();
+            let cases: Vec<&str> =
+                lines[at..].iter().take_while(|l| l.starts_with("    ")).copied().collect();
             at += cases.len();
             let answer = check(&formats, format, line, &cases);
             count += answer.lines().count();
@@ -77,7 +75,9 @@ fn depth_and_length_are_bounded() {
     let formats = sample::formats();
     let format = formats.get(formats.find("order-trace").unwrap());
     let deep = |open: &str, close: &str| format!("{}success{}", open.repeat(10_000), close.repeat(10_000));
-    for text in [deep("(", ")"), deep("!", ""), deep("(", ""), deep("lower(", ")"), deep("[", "]"), deep("!(", ")")] {
+    for text in
+        [deep("(", ")"), deep("!", ""), deep("(", ""), deep("lower(", ")"), deep("[", "]"), deep("!(", ")")]
+    {
         let error = Condition::compile(&text, format).unwrap_err();
         assert!(error.message.contains("nested deeper than 64"), "{}", error.message);
     }
@@ -111,9 +111,31 @@ fn any_text_is_read_or_refused_never_a_panic() {
     let formats = sample::formats();
     let format = formats.get(formats.find("order-trace").unwrap());
     let part = prop_oneof![
-        Just("channel"), Just("amount"), Just("success"), Just("("), Just(")"), Just("!"), Just("&&"), Just("||"),
-        Just("=="), Just("in"), Just("["), Just("]"), Just(","), Just("\"a\""), Just("r'\\'"), Just("1.0"), Just("5m"),
-        Just("."), Just("matches"), Just("lower("), Just("网"), Just("\"\\"), Just("`"), Just("-"), Just(" ")
+        Just("channel"),
+        Just("amount"),
+        Just("success"),
+        Just("("),
+        Just(")"),
+        Just("!"),
+        Just("&&"),
+        Just("||"),
+        Just("=="),
+        Just("in"),
+        Just("["),
+        Just("]"),
+        Just(","),
+        Just("\"a\""),
+        Just("r'\\'"),
+        Just("1.0"),
+        Just("5m"),
+        Just("."),
+        Just("matches"),
+        Just("lower("),
+        Just("网"),
+        Just("\"\\"),
+        Just("`"),
+        Just("-"),
+        Just(" ")
     ];
     let text = prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat());
     proptest!(|(text in prop_oneof![text, ".{0,40}"])| {

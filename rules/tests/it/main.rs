@@ -2,3 +2,5 @@
 
 mod conditions;
 mod rule_files;
+#[path = "../../src/index/sample.rs"]
+mod sample;

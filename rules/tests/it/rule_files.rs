@@ -3,14 +3,10 @@
 //! A case is `=== what it is about`, the file, `---`, and the answers: `line:column: message`, or the rules loaded.
 //! After a wanted change of messages run with `UPDATE_EXPECT=1` and read the difference.
 
-use std::fmt::Write;
-
 use expect_test::expect_file;
 use rules::{RuleFile, RuleSet};
 
-#[path = "../../src/index/sample.rs"]
-#[expect(dead_code, reason = "only the formats are needed here")]
-mod sample;
+use crate::sample;
 
 /// What loading a file says.
 fn check(text: &str) -> String {
@@ -19,13 +15,13 @@ fn check(text: &str) -> String {
     match RuleSet::load(&[RuleFile { name: "r.yaml".to_owned(), text: text.to_owned() }], &formats) {
         Ok(set) => {
             for rule in set.infos() {
-                let _ = writeln!(answer, "{} {}: {} {:?}", rule.kind, rule.alert, rule.summary, rule.labels);
+                answer += &format!("{} {}: {} {:?}\n", rule.kind, rule.alert, rule.summary, rule.labels);
             }
-            let _ = writeln!(answer, "{} rules", set.len());
+            answer += &format!("{} rules\n", set.len());
         }
         Err(errors) => {
             for error in errors {
-                let _ = writeln!(answer, "{}:{}: {}", error.line, error.column, error.message);
+                answer += &format!("{}:{}: {}\n", error.line, error.column, error.message);
             }
         }
     }
@@ -46,7 +42,7 @@ fn every_fault_is_named_with_its_place() {
         let (file, _) = rest.split_once("---\n").expect("answers");
         let answer = check(file);
         count += answer.lines().count();
-        let _ = write!(answered, "=== {title}\n{file}---\n{answer}\n");
+        answered += &format!("=== {title}\n{file}---\n{answer}\n");
     }
     assert!(count >= 30, "only {count} answers");
     let answered = format!("{}\n", answered.trim_end());
@@ -68,14 +64,13 @@ fn all_errors_of_all_files_are_returned_in_file_order() {
         a.yaml:1:57: format `order-trace` has no field `nope`
         a.yaml:1:68: `for` is a duration and needs a unit: `5s`, `5m`, ...
         b.yaml:1:9: not valid YAML: unclosed bracket '['
-        c.yaml:1:36: alert `A` is defined already at a.yaml:1:36; names are unique"#]].assert_eq(&shown.join("\n"));
+        c.yaml:1:36: alert `A` is defined already at a.yaml:1:36; names are unique"#]]
+    .assert_eq(&shown.join("\n"));
 }
 
 #[test]
 fn windows_line_ends_and_marks_do_not_move_places() {
-    let text = "groups:\r\n- name: g\r\n  rules:\r\n  - alert: A\r\n    kind: any\r\n    where: chanel == \"A\"\r\n";
-    assert_eq!(
-        check(text),
-        "6:12: format `order-trace` has no field `chanel`; did you mean `channel`?\n"
-    );
+    let text =
+        "groups:\r\n- name: g\r\n  rules:\r\n  - alert: A\r\n    kind: any\r\n    where: chanel == \"A\"\r\n";
+    assert_eq!(check(text), "6:12: format `order-trace` has no field `chanel`; did you mean `channel`?\n");
 }
