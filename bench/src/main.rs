@@ -1,17 +1,177 @@
-//! Measures Watchroom beside its peers.
-use std::process::ExitCode;
+//! Measures Watchroom beside rsyslog and beside the plain limit of this machine: in one run, on the same lines.
+//!
+//! Absolute figures drift with the machine; only ratios within one run are compared. Each case runs once a round, the
+//! rounds are interleaved, figures are medians with least and most. Refuses to know: how any receiver works inside.
 
-use clap::Parser;
+mod case;
+mod disk;
+mod latency;
+mod limit;
+mod process;
+mod report;
+mod rsyslog;
+mod sender;
+mod statistics;
+mod watchroom;
+mod webhook;
 
-#[path = "../../src/generate/mod.rs"]
-mod generate;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
-#[derive(clap::Parser)]
+use anyhow::{Context as _, ensure};
+use clap::{Parser, Subcommand};
+
+/// Measure Watchroom beside rsyslog and the limit of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "watchroom-bench", args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
     #[command(flatten)]
-    args: generate::Args,
+    args: Args,
+}
+
+/// The parts that are processes of their own, so that each one's CPU time can be told apart.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Send a file over TCP (used by the measurement itself)
+    #[command(hide = true)]
+    Send(sender::Args),
+    /// Send a file at a rate, with lines that cross a threshold (used by the measurement itself)
+    #[command(hide = true)]
+    SendPaced(latency::SendArgs),
+    /// Receive, split, count (used by the measurement itself)
+    #[command(hide = true)]
+    Limit,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// The binary to measure.
+    #[arg(long, value_name = "PATH", default_value = "target/release/watchroom")]
+    watchroom: PathBuf,
+    /// Lines a run.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    lines: u64,
+    /// Rounds; every case runs once in each.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+    /// Only the cases whose name contains this; may be given several times. Names: limit, imtcp, imptcp, judged,
+    /// stored, latency.
+    #[arg(long = "only", value_name = "TEXT")]
+    only: Vec<String>,
+    /// Lines with syslog headers to send instead of generated ones.
+    #[arg(long, value_name = "PATH")]
+    lines_file: Option<PathBuf>,
+    /// Rules to judge by.
+    #[arg(long, value_name = "PATH", default_value = "rules.d")]
+    rules: PathBuf,
+    /// Folder on a disk, for journal and store. A folder inside it is made and removed.
+    #[arg(long, value_name = "DIR", default_value = "target")]
+    disk: PathBuf,
+    /// Folder in memory, for the lines and for what rsyslog writes. A folder inside it is made and removed.
+    #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
+    memory: PathBuf,
+    /// Alerts in the latency case.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    alerts: u32,
+    /// Load of the latency case, lines per second [default: half of what `stored` took].
+    #[arg(long, value_name = "N")]
+    latency_rate: Option<f64>,
+    /// Also write the figures as JSON lines.
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+    /// Wait up to this many seconds before each run for others to leave the machine alone.
+    #[arg(long, value_name = "S", default_value_t = 5)]
+    quiet_s: u64,
+    /// End with exit code 1 if a goal is missed.
+    #[arg(long)]
+    gate: bool,
+}
+
+impl Args {
+    fn wants(&self, case: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| case.contains(text.as_str()))
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    generate::run(&Cli::parse().args)
+    let cli = Cli::parse();
+    match cli.part {
+        Some(Part::Send(args)) => sender::run(&args),
+        Some(Part::SendPaced(args)) => latency::send(&args),
+        Some(Part::Limit) => limit::run(),
+        None => measure(&cli.args),
+    }
+}
+
+fn measure(args: &Args) -> anyhow::Result<ExitCode> {
+    let memory = process::Folder::make(&args.memory)?;
+    let disk = process::Folder::make(&args.disk)?;
+    let lines = Lines::prepare(args, memory.path())?;
+    let mut report = report::Report::new(&lines);
+    report.disk = Some(disk::measure(disk.path())?);
+    let bench = case::Bench { args, lines: &lines, memory: memory.path(), disk: disk.path() };
+    for round in 1..=args.rounds {
+        for case in case::ALL.iter().filter(|case| args.wants(case.name())) {
+            report::progress(&format!("round {round} of {}: {}", args.rounds, case.name()));
+            match bench.run(*case).with_context(|| format!("case {}", case.name()))? {
+                case::Outcome::Run(run) => report.add(*case, run),
+                case::Outcome::Missing(why) => report.missing(*case, &why),
+            }
+        }
+    }
+    if args.wants("latency") {
+        let rate =
+            args.latency_rate.or_else(|| report.median_rate(case::Case::Stored).map(|rate| rate / 2.0));
+        match rate {
+            Some(rate) => {
+                report::progress(&format!("latency at {rate:.0} lines/s"));
+                report.latency = Some(latency::measure(&bench, rate)?);
+            }
+            None => {
+                report
+                    .note("latency: no load known; measure `stored` in the same run or give --latency-rate");
+            }
+        }
+    }
+    report.print(args.json.as_deref())?;
+    Ok(if args.gate && report.misses_a_goal() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The lines that every receiver gets.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// The file, in memory.
+    path: PathBuf,
+    /// How many.
+    count: u64,
+    /// Their bytes, line ends included.
+    bytes: u64,
+}
+
+impl Lines {
+    fn prepare(args: &Args, memory: &Path) -> anyhow::Result<Self> {
+        let path = memory.join("lines.log");
+        if let Some(given) = &args.lines_file {
+            std::fs::copy(given, &path).with_context(|| format!("cannot copy {}", given.display()))?;
+        } else {
+            ensure!(
+                args.watchroom.exists(),
+                "{} is not there: cargo build --release",
+                args.watchroom.display()
+            );
+            let count = args.lines.to_string();
+            let status = Command::new(&args.watchroom)
+                .args(["generate", "--only-order-trace", "--with-header", "--lines", &count, "--file"])
+                .arg(&path)
+                .status()
+                .with_context(|| format!("cannot run {}", args.watchroom.display()))?;
+            ensure!(status.success(), "generating the lines failed");
+        }
+        let (count, bytes) = limit::count_lines(&path)?;
+        ensure!(count > 0, "{} has no lines", path.display());
+        Ok(Self { path, count, bytes })
+    }
 }

@@ -1,0 +1,249 @@
+//! The cases: each starts a receiver, sends it the lines, waits until it is done with them, and reads what it used.
+//!
+//! Refuses to know: how figures are compared and shown.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+
+use crate::process::{Folder, Process, clock, machine_cpu_s};
+use crate::rsyslog::{self, Rsyslog};
+use crate::sender::Sender;
+use crate::watchroom::{Options, Watchroom};
+use crate::{Args, Lines};
+
+/// A receiver that takes longer than this for the lines will not do it any more.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// After everything is judged and on disk, the trace store gets this long to write its last file.
+const FILES_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Others' share of the machine beyond which a run is marked: its absolute figures are worth little.
+pub(crate) const OTHERS_MAX: f64 = 0.08;
+/// How long the machine is looked at to know whether it is quiet.
+const QUIET_WINDOW: Duration = Duration::from_millis(250);
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Case {
+    /// The limit: read, split, count.
+    Limit,
+    /// rsyslog, imtcp to omfile in memory.
+    Imtcp,
+    /// rsyslog, imptcp to omfile in memory.
+    Imptcp,
+    /// Watchroom, journal and store off.
+    Judged,
+    /// Watchroom, journal and store on a disk.
+    Stored,
+}
+
+/// In the order in which they run in a round.
+pub(crate) const ALL: [Case; 5] = [Case::Limit, Case::Imtcp, Case::Judged, Case::Imptcp, Case::Stored];
+
+impl Case {
+    /// One word, for `--only` and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Case::Limit => "limit",
+            Case::Imtcp => "imtcp",
+            Case::Imptcp => "imptcp",
+            Case::Judged => "judged",
+            Case::Stored => "stored",
+        }
+    }
+
+    /// For people.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Case::Limit => "limit: read, split, count",
+            Case::Imtcp => "rsyslog imtcp to a file in memory",
+            Case::Imptcp => "rsyslog imptcp to a file in memory",
+            Case::Judged => "watchroom, journal and store off",
+            Case::Stored => "watchroom, journal and store on disk",
+        }
+    }
+}
+
+/// One run of a case.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// From the first byte sent until the receiver was done with the last line.
+    pub(crate) lines_per_s: f64,
+    /// CPU seconds of the receiver for a million lines.
+    pub(crate) cpu_s_per_million: f64,
+    /// CPU seconds of the sender for a million lines.
+    pub(crate) sender_cpu_s_per_million: f64,
+    /// Most memory resident at once.
+    pub(crate) resident_bytes: u64,
+    /// Share of the machine's two cores (or however many) that others used meanwhile, 0 to 1.
+    pub(crate) others: f64,
+    /// Until the last line was in a trace file, lines per second; only for `stored`, where it is known.
+    pub(crate) to_files_per_s: Option<f64>,
+}
+
+/// A run, or why there is none.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It ran.
+    Run(Run),
+    /// Something is not installed.
+    Missing(String),
+}
+
+/// What all runs share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bench<'a> {
+    /// The command line.
+    pub(crate) args: &'a Args,
+    /// What is sent.
+    pub(crate) lines: &'a Lines,
+    /// Folder in memory.
+    pub(crate) memory: &'a Path,
+    /// Folder on a disk.
+    pub(crate) disk: &'a Path,
+}
+
+/// A run under way.
+struct Stopwatch {
+    sender: Sender,
+    begun: Instant,
+    receiver_cpu_s: f64,
+    machine_cpu_s: f64,
+}
+
+impl Stopwatch {
+    /// Starts a sender and, when it is ready, the clock and the sending.
+    fn start(bench: &Bench<'_>, to: SocketAddr, receiver: &Process) -> anyhow::Result<Self> {
+        let mut sender = Sender::start(&bench.lines.path, to)?;
+        let (receiver_cpu_s, machine_cpu_s) = (receiver.cpu_s()?, machine_cpu_s()?);
+        let begun = clock();
+        sender.go()?;
+        Ok(Self { sender, begun, receiver_cpu_s, machine_cpu_s })
+    }
+
+    /// The receiver was done after `took`; it and the sender still run.
+    fn stop(mut self, bench: &Bench<'_>, receiver: &Process, took: Duration) -> anyhow::Result<Run> {
+        let sent = self.sender.finish()?;
+        let cpu_s = receiver.cpu_s()? - self.receiver_cpu_s;
+        let all_cpu_s = machine_cpu_s()? - self.machine_cpu_s;
+        let cores = std::thread::available_parallelism()?.get() as f64;
+        let window_s = (clock() - self.begun).as_secs_f64();
+        let lines = bench.lines.count as f64;
+        Ok(Run {
+            lines_per_s: lines / took.as_secs_f64(),
+            cpu_s_per_million: cpu_s / lines * 1e6,
+            sender_cpu_s_per_million: sent.cpu_s / lines * 1e6,
+            resident_bytes: receiver.peak_resident_bytes()?,
+            others: ((all_cpu_s - cpu_s - sent.cpu_s) / (window_s * cores)).max(0.0),
+            to_files_per_s: None,
+        })
+    }
+}
+
+impl Bench<'_> {
+    /// Runs a case once, after a wait for a quiet machine.
+    pub(crate) fn run(&self, case: Case) -> anyhow::Result<Outcome> {
+        wait_for_quiet(Duration::from_secs(self.args.quiet_s))?;
+        match case {
+            Case::Limit => self.limit().map(Outcome::Run),
+            Case::Imtcp | Case::Imptcp => match rsyslog::missing() {
+                Some(why) => Ok(Outcome::Missing(why)),
+                None => self.rsyslog(case.name()).map(Outcome::Run),
+            },
+            Case::Judged | Case::Stored if !self.args.watchroom.exists() => Ok(Outcome::Missing(format!(
+                "{} is not there: cargo build --release",
+                self.args.watchroom.display()
+            ))),
+            Case::Judged => self.judged().map(Outcome::Run),
+            Case::Stored => self.stored().map(Outcome::Run),
+        }
+    }
+
+    fn limit(&self) -> anyhow::Result<Run> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("limit").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command)?;
+        let stdout = process.child().stdout.take().context("no pipe from the limit")?;
+        let mut answers = BufReader::new(stdout).lines();
+        let mut answer = || answers.next().context("the limit ended too early")?.map_err(anyhow::Error::from);
+        let address = answer()?.parse()?;
+        let stopwatch = Stopwatch::start(self, address, &process)?;
+        let counted = answer()?;
+        let took = clock() - stopwatch.begun;
+        let lines: u64 = counted.split(' ').next().unwrap_or_default().parse()?;
+        ensure!(lines == self.lines.count, "the limit saw {lines} of {} lines", self.lines.count);
+        stopwatch.stop(self, &process, took)
+    }
+
+    fn rsyslog(&self, module: &str) -> anyhow::Result<Run> {
+        let folder = Folder::make(self.memory)?;
+        let mut rsyslog = Rsyslog::start(module, folder.path())?;
+        let stopwatch = Stopwatch::start(self, rsyslog.address, &rsyslog.process)?;
+        rsyslog.wait_for(self.lines.bytes)?;
+        let took = clock() - stopwatch.begun;
+        let run = stopwatch.stop(self, &rsyslog.process, took)?;
+        let (lines, bytes) = crate::limit::count_lines(&rsyslog.output)?;
+        ensure!(
+            (lines, bytes) == (self.lines.count, self.lines.bytes),
+            "rsyslog wrote {lines} lines, {bytes} bytes"
+        );
+        rsyslog.process.end()?;
+        Ok(run)
+    }
+
+    fn judged(&self) -> anyhow::Result<Run> {
+        let folder = Folder::make(self.memory)?;
+        let options = Options { keeps: false, webhook: None };
+        let mut watchroom = Watchroom::start(&self.args.watchroom, &self.args.rules, folder.path(), options)?;
+        let before = watchroom.progress()?;
+        let stopwatch = Stopwatch::start(self, watchroom.address, &watchroom.process)?;
+        let judged = before.judged + self.lines.count;
+        watchroom.wait_for("judgement of all lines", PATIENCE, |progress| progress.judged >= judged)?;
+        let took = clock() - stopwatch.begun;
+        let run = stopwatch.stop(self, &watchroom.process, took)?;
+        watchroom.process.end()?;
+        Ok(run)
+    }
+
+    /// Done means judged, on disk in the journal, and with the trace store. What the store still held in memory then
+    /// is less than a file; it is written out before CPU time is read, so that it is not a present.
+    fn stored(&self) -> anyhow::Result<Run> {
+        let folder = Folder::make(self.disk)?;
+        let options = Options { keeps: true, webhook: None };
+        let mut watchroom = Watchroom::start(&self.args.watchroom, &self.args.rules, folder.path(), options)?;
+        let before = watchroom.progress()?;
+        let count = self.lines.count;
+        let stopwatch = Stopwatch::start(self, watchroom.address, &watchroom.process)?;
+        let (judged, last_lsn) = (before.judged + count, before.durable_lsn + count);
+        watchroom.wait_for("everything judged, on disk and with the store", PATIENCE, |progress| {
+            let with_store = progress.stored_lsn.max(before.durable_lsn) + progress.fresh_rows;
+            progress.judged >= judged && progress.durable_lsn >= last_lsn && with_store >= last_lsn
+        })?;
+        let took = clock() - stopwatch.begun;
+        let begun = stopwatch.begun;
+        let in_files = watchroom.wait_for("files of the store", FILES_PATIENCE, |p| p.stored_lsn >= last_lsn);
+        let to_files = in_files.is_ok().then(|| count as f64 / (clock() - begun).as_secs_f64());
+        let run = stopwatch.stop(self, &watchroom.process, took)?;
+        watchroom.process.end()?;
+        Ok(Run { to_files_per_s: to_files, ..run })
+    }
+}
+
+/// Waits until all processes together use little of the machine, or until `patience` ends: then the runs are marked.
+fn wait_for_quiet(patience: Duration) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let begun = clock();
+    while clock() - begun < patience {
+        let (before_s, since) = (machine_cpu_s()?, clock());
+        std::thread::sleep(QUIET_WINDOW);
+        let used = (machine_cpu_s()? - before_s) / ((clock() - since).as_secs_f64() * cores);
+        if used <= OTHERS_MAX {
+            break;
+        }
+    }
+    Ok(())
+}
