@@ -95,7 +95,7 @@ impl StreamDecoder {
 
     /// Nothing came for a while: appends a frame that waited for its continuation, gives memory back.
     pub(crate) fn idle(&mut self, batch: &mut Batch) {
-        self.flush(batch);
+        self.flush(batch, batch.rows.len());
         if self.start == self.end && self.buf.len() > INITIAL_BUFFER_BYTES {
             self.buf = Vec::new();
             (self.start, self.end) = (0, 0);
@@ -110,6 +110,7 @@ impl StreamDecoder {
     /// The stream has ended.
     pub(crate) fn finish(&mut self, end: End, recv_ms: InstantMs, batch: &mut Batch) {
         self.decode(recv_ms, batch);
+        let before = batch.rows.len();
         while self.start < self.end {
             match self.framer.finish(&self.buf[self.start..self.end]) {
                 Step::Frame { start, end: stop, consumed, truncated } => {
@@ -127,7 +128,7 @@ impl StreamDecoder {
             }
         }
         self.start = self.end;
-        self.flush(batch);
+        self.flush(batch, before);
     }
 
     /// What was counted since the last call.
@@ -173,8 +174,8 @@ impl StreamDecoder {
         self.decoder.push(batch, source, &self.buf[frame], Some(recv_ms), truncated);
     }
 
-    fn flush(&mut self, batch: &mut Batch) {
-        let before = batch.rows.len();
+    /// Appends the frame that waits. `before`: rows of the batch that are accounted for.
+    fn flush(&mut self, batch: &mut Batch, before: usize) {
         let source = batch.source_index(&self.source);
         self.decoder.flush(batch, source);
         self.settle((batch.rows.len() - before) as u64, 0);
@@ -195,3 +196,6 @@ impl StreamDecoder {
         self.buf.resize(length, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;
