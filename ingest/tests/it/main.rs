@@ -1,0 +1,5 @@
+//! Listeners on real sockets.
+
+mod support;
+mod tcp;
+mod udp;

@@ -1,0 +1,67 @@
+//! A node without its back: an inbox, a clock that stands still, a switch to shut down.
+
+use std::sync::Arc;
+
+use ingest::{Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, inbox};
+use record::{FormatSet, RowFlags};
+use tokio::sync::watch;
+
+/// What every test's clock says.
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
+
+pub(crate) struct Node {
+    pub(crate) context: InputContext,
+    pub(crate) inbox: Inbox,
+    pub(crate) receiver: InboxReceiver,
+    pub(crate) shutdown: watch::Sender<bool>,
+}
+
+/// A record as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Got {
+    pub(crate) source: String,
+    pub(crate) message: String,
+    pub(crate) truncated: bool,
+}
+
+pub(crate) fn node(budget_bytes: usize) -> Node {
+    let (inbox, receiver) = inbox(&InboxConfig { budget_bytes, max_parcels: 100_000 });
+    let (shutdown, watch) = watch::channel(false);
+    let formats = Arc::new(FormatSet::shipped("Asia/Shanghai".parse().unwrap()));
+    let context = InputContext { formats, inbox: inbox.clone(), clock: Arc::new(|| NOW_MS), shutdown: watch };
+    Node { context, inbox, receiver, shutdown }
+}
+
+pub(crate) fn config(protocol: Protocol) -> ListenerConfig {
+    let name = if protocol == Protocol::Tcp { "tcp" } else { "udp" };
+    ListenerConfig::new(name, protocol, "127.0.0.1:0".parse().unwrap())
+}
+
+/// Everything that was handed over so far; counts it as stored.
+pub(crate) fn take_all(receiver: &InboxReceiver) -> Vec<Got> {
+    let mut got = Vec::new();
+    while let Ok(parcel) = receiver.try_recv() {
+        parcel.ledger().add_stored(parcel.batch.rows.len() as u64);
+        got.extend(parcel.batch.rows.iter().map(|row| {
+            assert_eq!(row.recv_ms, Some(NOW_MS));
+            Got {
+                source: parcel.batch.sources[usize::from(row.source)].to_string(),
+                message: parcel.batch.text(row.message).to_owned(),
+                truncated: row.flags.has(RowFlags::TRUNCATED),
+            }
+        }));
+    }
+    got
+}
+
+pub(crate) fn messages(got: &[Got]) -> Vec<&str> {
+    got.iter().map(|record| record.message.as_str()).collect()
+}
+
+/// At rest, all that was received has gone somewhere, and what was handed over was stored.
+pub(crate) fn assert_balanced(ledger: &Ledger) {
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.unaccounted(), 0, "{snapshot:?}");
+    assert_eq!(snapshot.handed_over, snapshot.stored, "{snapshot:?}");
+    assert_eq!(snapshot.connections, 0, "{snapshot:?}");
+}
