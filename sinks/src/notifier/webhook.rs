@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use record::InstantMs;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use super::Notify;
 use super::hide::{base64, chain, clean};
@@ -20,6 +20,8 @@ use payload::payload;
 
 /// Bytes of an answer that are read at most.
 const ANSWER_MAX_BYTES: usize = 4 * 1024;
+/// A URL's path or query shorter than this holds no key and is not looked for in answers.
+const URL_KEY_MIN_BYTES: usize = 6;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,19 +58,22 @@ impl WebhookNotifier {
 
     async fn post(&self, attempt: &Attempt) -> Result<Outcome, Outcome> {
         let url = self.config.url().map_err(|e| Outcome::retry(FailReason::Other, e.to_string()))?;
-        let secrets = self.secrets(&url)?;
         let parsed =
             check_url(&url).map_err(|e| Outcome::retry(FailReason::Other, format!("the url {e}")))?;
+        let secrets = self.secrets(&url, &parsed)?;
         let body = payload(&attempt.notification, &self.receiver, &self.scene);
         let request = self.client.post(parsed).headers(headers(attempt, secrets.authorization)?).body(body);
         let response = request.send().await.map_err(|e| failed(e, &secrets.hidden))?;
         Ok(judge(response, &secrets.hidden).await)
     }
 
-    fn secrets(&self, url: &Secret) -> Result<Secrets, Outcome> {
+    fn secrets(&self, url: &Secret, parsed: &Url) -> Result<Secrets, Outcome> {
         let http = &self.config.http_config;
         let wrong = |e: crate::receivers::SecretError| Outcome::retry(FailReason::AuthError, e.to_string());
-        let mut hidden = vec![url.clone()];
+        // A server that repeats the request repeats the path: that is where hooks keep their keys.
+        let parts = [parsed.path().trim_matches('/'), parsed.query().unwrap_or_default()];
+        let keys = parts.into_iter().filter(|part| part.len() >= URL_KEY_MIN_BYTES).map(Secret::new);
+        let mut hidden: Vec<Secret> = std::iter::once(url.clone()).chain(keys).collect();
         let mut authorization = None;
         if let Some(auth) = &http.authorization {
             let token = read_secret(&auth.credentials_file).map_err(wrong)?;

@@ -24,6 +24,9 @@ const QUIT_TIMEOUT: Duration = Duration::from_millis(500);
 /// From this attempt on, recipients that the server puts off no longer hold up the others.
 const PATIENT_ATTEMPTS: u32 = 3;
 
+/// "Log in first" and its kin (RFC 4954 section 6, RFC 3207 section 4), at whatever step: about us, not the mail.
+const LOGIN_CODES: [&str; 4] = ["530", "534", "535", "538"];
+
 type SmtpError = lettre::transport::smtp::Error;
 
 /// A mail server and how to speak with it.
@@ -246,7 +249,7 @@ fn unanswered(step: Step, reason: FailReason, detail: String) -> Outcome {
     if step == Step::Accept { Outcome::Uncertain { reason, detail } } else { Outcome::retry(reason, detail) }
 }
 
-/// What an error means: a 5yz about this mail ends it; a 5yz about the session (greeting, TLS, AUTH) does not, for
+/// What an error means: a 5yz about this mail ends it; a 5yz about the session (greeting, TLS, login) does not, for
 /// those pass when someone mends the server or the password; a 4yz is tried again; no answer depends on the step.
 fn failure(step: Step, error: &SmtpError, hidden: &[Secret]) -> Outcome {
     let Some(code) = error.status() else {
@@ -258,6 +261,9 @@ fn failure(step: Step, error: &SmtpError, hidden: &[Secret]) -> Outcome {
     let said = if step == Step::Auth { "refused".to_owned() } else { clean(&chain(error), hidden) };
     let detail = format!("{}: {code} {said}", step.as_str());
     match step {
+        _ if LOGIN_CODES.contains(&code.to_string().as_str()) => {
+            Outcome::retry(FailReason::AuthError, detail)
+        }
         Step::Auth => Outcome::retry(FailReason::AuthError, detail),
         Step::From | Step::Recipient | Step::Data | Step::Accept if error.is_permanent() => {
             Outcome::Dead { reason: FailReason::ClientError, detail }
