@@ -1,1 +1,96 @@
-//! stub
+//! Pages and their JSON twins: the board, alerts, order search, trails, counters.
+//!
+//! Rendered on the server, no front-end build, usable without a mouse and without scripts. [`router`] answers from
+//! what [`Deps`] hands it; [`serve`] puts it on a listener. Log text is never HTML: templates escape every value, and
+//! every page passes [`text::visible`] as a whole.
+//! Refuses to know: how lines arrive, how verdicts are reached, where records are kept, and the clock.
+
+mod api;
+mod ask;
+mod counters;
+mod guard;
+mod page;
+mod serve;
+pub mod text;
+pub mod times;
+pub mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use chrono_tz::Tz;
+use record::{FormatSet, InstantMs};
+use sinks::alert_book::AlertBook;
+use sinks::trace_store::TraceReader;
+
+pub use counters::{
+    Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters, JournalCounters,
+    ReceiverCounters, RuleCounters, StoreCounters,
+};
+pub use serve::{CONNECTIONS_MAX, serve};
+
+/// Whether the node does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// Not yet, or no longer; the text says why, for people.
+    NotReady(String),
+}
+
+/// What the pages answer from. Functions are asked at every page and must not block.
+#[derive(Clone)]
+pub struct Deps {
+    /// The trace store.
+    pub reader: Arc<dyn TraceReader>,
+    /// The alerts.
+    pub book: AlertBook,
+    /// The formats that stored rows name.
+    pub formats: Arc<FormatSet>,
+    /// Reads all counters.
+    pub counters: Arc<dyn Fn() -> Counters + Send + Sync>,
+    /// Body of `/metrics`, Prometheus text format 0.0.4.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether the node does its work.
+    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// The clock.
+    pub clock: Arc<dyn Fn() -> InstantMs + Send + Sync>,
+    /// The platform's zone: pages show and read times in it.
+    pub zone: Tz,
+    /// Address under which people reach the pages, as `https://ops.example/watchroom/`; empty if there is none.
+    /// Its host is accepted in `Host` when the pages listen on loopback. Links are relative, so a path before the
+    /// pages needs no key.
+    pub external_url: String,
+}
+
+/// What every handler gets.
+#[derive(Clone)]
+struct App {
+    deps: Deps,
+    asker: ask::Asker,
+}
+
+/// All routes. None changes anything; only GET and HEAD are answered.
+pub fn router(deps: Deps) -> Router {
+    let asker = ask::Asker::new(Arc::clone(&deps.reader));
+    Router::new()
+        .route("/", get(page::board::board))
+        .route("/alerts", get(page::alerts::list))
+        .route("/alerts/{id}", get(page::alerts::one))
+        .route("/orders", get(page::search::search))
+        .route("/orders/{id}", get(page::trail::trail))
+        .route("/counters", get(page::counters::counters))
+        .route("/assets/style.css", get(page::style))
+        .route("/assets/board.js", get(page::script))
+        .route("/assets/icon.svg", get(page::icon))
+        .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/trail/{id}", get(api::trail))
+        .route("/api/search", get(api::search))
+        .route("/metrics", get(api::metrics))
+        .route("/-/healthy", get(api::healthy))
+        .route("/-/ready", get(api::ready))
+        .fallback(page::not_found)
+        .layer(axum::middleware::map_response(guard::headers))
+        .with_state(App { deps, asker })
+}

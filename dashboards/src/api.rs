@@ -1,0 +1,111 @@
+//! The JSON twins of the pages, metrics and health.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rules::{Alert, AlertState};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::ask::AskError;
+use crate::page::search::SearchForm;
+use crate::view::{RecordView, Viewer, trail_view};
+use crate::{App, Readiness, page};
+
+/// Rows of a search when no limit is given.
+const ROWS_DEFAULT: usize = 200;
+
+/// Records that satisfied a search.
+#[derive(Serialize)]
+struct Rows {
+    truncated: bool,
+    rows: Vec<RecordView>,
+}
+
+/// Live alerts in the shape of Prometheus' `GET /api/v1/alerts`. Shadow alerts are left out: they are never sent.
+pub(crate) async fn alerts(State(app): State<App>) -> Json<Value> {
+    let live = app.deps.book.live();
+    let alerts: Vec<Value> = live.iter().filter(|alert| !alert.shadow).map(|alert| prometheus_alert(alert)).collect();
+    Json(json!({"status": "success", "data": {"alerts": alerts}}))
+}
+
+fn prometheus_alert(alert: &Alert) -> Value {
+    let state = if alert.state == AlertState::Pending { "pending" } else { "firing" };
+    json!({
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "state": state,
+        "activeAt": record::rfc3339_ms(alert.active_ms),
+        "value": scientific(alert.reason.count),
+    })
+}
+
+/// As Go prints it: `1.2e+01`.
+fn scientific(count: u64) -> String {
+    let text = format!("{:e}", count as f64);
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => format!("{mantissa}e+{exponent:0>2}"),
+        None => text,
+    }
+}
+
+/// [`crate::view::TrailView`] as JSON.
+pub(crate) async fn trail(State(app): State<App>, Path(id): Path<String>) -> Response {
+    match app.asker.trail(id.clone(), page::trail::ROWS_MAX).await {
+        Ok(found) => Json(trail_view(&id, &found, &app.deps.formats, app.deps.zone)).into_response(),
+        Err(error) => no_answer(&error),
+    }
+}
+
+/// `{truncated, rows: [...]}`; the parameters are those of the page's form, and `limit`.
+pub(crate) async fn search(State(app): State<App>, Query(form): Query<SearchForm>) -> Response {
+    let question = match form.question(app.deps.zone, ROWS_DEFAULT) {
+        Ok(question) => question,
+        Err(message) => return failure(StatusCode::BAD_REQUEST, &message),
+    };
+    match app.asker.search(question).await {
+        Ok(found) => {
+            let mut viewer = Viewer::new(&app.deps.formats);
+            let rows = found.rows.iter().map(|row| viewer.view(row)).collect();
+            Json(Rows { truncated: found.truncated, rows }).into_response()
+        }
+        Err(error) => no_answer(&error),
+    }
+}
+
+fn no_answer(error: &AskError) -> Response {
+    let (status, message) = page::explain(error);
+    failure(status, &message)
+}
+
+fn failure(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({"status": "error", "error": message}))).into_response()
+}
+
+/// Prometheus text format 0.0.4.
+pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.deps.metrics)())
+}
+
+/// The process answers.
+pub(crate) async fn healthy() -> &'static str {
+    "healthy\n"
+}
+
+/// 200 when the node does its work, else 503 with the reason.
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    match (app.deps.ready)() {
+        Readiness::Ready => "ready\n".into_response(),
+        Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn values_print_as_in_go() {
+        let shown: Vec<String> = [0, 1, 12, 25_000].into_iter().map(super::scientific).collect();
+        assert_eq!(shown, ["0e+00", "1e+00", "1.2e+01", "2.5e+04"]);
+    }
+}

@@ -1,0 +1,223 @@
+//! What the node counts, in the form the pages show it; whoever runs the stages fills it.
+//!
+//! Refuses to know: where the numbers come from and how they are exported (`/metrics`).
+
+use std::collections::BTreeMap;
+
+use record::{InstantMs, Lsn};
+use serde::Serialize;
+
+/// Everything counted since the node started, read at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Version of the program.
+    pub version: String,
+    /// When it started.
+    pub started_ms: InstantMs,
+    /// One entry per input, in the order of the configuration.
+    pub inputs: Vec<InputCounters>,
+    /// What decoding found.
+    pub decode: DecodeCounters,
+    /// The journal.
+    pub journal: JournalCounters,
+    /// The judge.
+    pub engine: EngineCounters,
+    /// The trace store.
+    pub store: StoreCounters,
+    /// One entry per receiver, in the order of the routing file.
+    pub outbox: Vec<ReceiverCounters>,
+}
+
+/// The loss ledger of one input: every frame received is accounted for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct InputCounters {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `udp`, `tcp`, `tls`, `relp`, `kafka`, `file`.
+    pub protocol: String,
+    /// Where it listens or reads.
+    pub address: String,
+    /// Frames received (for UDP those that the kernel dropped included).
+    pub received: u64,
+    /// Frames that the journal holds.
+    pub stored: u64,
+    /// Frames refused, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Frames recognised as sent again and not counted twice.
+    pub duplicate: u64,
+    /// Frames lost, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Frames received and not yet committed.
+    pub in_flight: u64,
+    /// When the last frame came; `None` before the first.
+    pub last_received_ms: Option<InstantMs>,
+    /// Connections open now.
+    pub connections: u64,
+    /// Frames stored cut at the length bound.
+    pub truncated: u64,
+}
+
+impl InputCounters {
+    /// Frames refused for whatever reason.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    /// Frames lost for whatever reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// `received - (stored + rejected + duplicate + dropped + in flight)`: 0 when the ledger adds up,
+    /// positive when frames are unaccounted for, negative when more is accounted for than came.
+    pub fn imbalance(&self) -> i128 {
+        let accounted = [self.stored, self.rejected_total(), self.duplicate, self.dropped_total(), self.in_flight];
+        i128::from(self.received) - accounted.into_iter().map(i128::from).sum::<i128>()
+    }
+}
+
+/// What decoding found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DecodeCounters {
+    /// By format.
+    pub formats: Vec<FormatCounters>,
+    /// Values that do not fit the type of their column.
+    pub ill_typed: Vec<IllTypedCounter>,
+    /// Lines kept as `plain`, by reason.
+    pub plain: BTreeMap<String, u64>,
+    /// Frames transcoded from GB18030.
+    pub transcoded: u64,
+    /// Card numbers masked.
+    pub cards_masked: u64,
+    /// Frames joined to the one before.
+    pub continued: u64,
+}
+
+/// Records of one format.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FormatCounters {
+    /// Its name.
+    pub format: String,
+    /// Records read.
+    pub records: u64,
+    /// Records with fewer columns than the format.
+    pub short: u64,
+    /// Records with more columns than the format.
+    pub long: u64,
+}
+
+/// Ill-typed values of one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IllTypedCounter {
+    /// Name of the format.
+    pub format: String,
+    /// Name of the column.
+    pub column: String,
+    /// What the text is not: `timestamp`, `decimal`, `integer`, `bool`, `ip`.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct JournalCounters {
+    /// Position the next entry gets.
+    pub next_lsn: Lsn,
+    /// Last position known to be on disk.
+    pub durable_lsn: Lsn,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// When the last commit ended.
+    pub last_commit_ms: Option<InstantMs>,
+}
+
+impl JournalCounters {
+    /// Entries not yet known to be on disk.
+    pub fn undurable(&self) -> u64 {
+        self.next_lsn.saturating_sub(1).saturating_sub(self.durable_lsn)
+    }
+}
+
+/// The judge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EngineCounters {
+    /// Records judged.
+    pub records: u64,
+    /// Records before the watermark.
+    pub late: u64,
+    /// Records too far ahead of their receive time.
+    pub skewed: u64,
+    /// Records without event time.
+    pub no_time: u64,
+    /// The watermark; `None` before the first record.
+    pub watermark_ms: Option<InstantMs>,
+    /// By rule, in file order.
+    pub rules: Vec<RuleCounters>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RuleCounters {
+    /// Its name.
+    pub alert: String,
+    /// Its shape in words; may be empty.
+    pub summary: String,
+    /// Judged and recorded, never sent.
+    pub shadow: bool,
+    /// Records that concerned it.
+    pub matched: u64,
+    /// Of these, late.
+    pub late: u64,
+    /// Keys with state.
+    pub keys: u64,
+    /// Keys dropped at the bound.
+    pub keys_dropped: u64,
+    /// Alerts that began to fire.
+    pub fired: u64,
+    /// Early alerts withdrawn.
+    pub withdrawn: u64,
+}
+
+/// The trace store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StoreCounters {
+    /// Last journal position that the store holds.
+    pub stored_lsn: Lsn,
+    /// Rows answered from memory.
+    pub fresh_rows: u64,
+    /// Files.
+    pub files: u64,
+}
+
+/// Deliveries to one receiver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ReceiverCounters {
+    /// Its name in the routing file.
+    pub receiver: String,
+    /// Waiting to be sent, or to be sent again.
+    pub pending: u64,
+    /// Sent.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Given up; can be sent again by hand.
+    pub dead: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ledger_names_what_is_missing() {
+        let mut input = InputCounters { received: 100, stored: 90, duplicate: 3, in_flight: 2, ..Default::default() };
+        input.rejected.insert("oversize count".into(), 1);
+        input.dropped.insert("kernel".into(), 4);
+        assert_eq!(input.imbalance(), 0);
+        input.received += 5;
+        assert_eq!(input.imbalance(), 5);
+        input.stored += 7;
+        assert_eq!(input.imbalance(), -2);
+    }
+}

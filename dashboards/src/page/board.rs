@@ -1,0 +1,228 @@
+//! The board: what is wrong now, readable from four metres, and a banner when the board itself is blind.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono_tz::Tz;
+use record::InstantMs;
+use rules::AlertState;
+
+use super::alert_view::AlertView;
+use super::{Chrome, render};
+use crate::{App, Counters, text, times};
+
+/// Judged time this far behind the clock: the board says that it may be out of date.
+const STALE_MS: i64 = 60_000;
+/// No line from any input for this long: the board says so.
+const SILENT_MS: i64 = 60_000;
+/// Alerts shown; the rest is a line with their number.
+const ALERTS_MAX: usize = 60;
+
+#[derive(Template)]
+#[template(path = "board.html")]
+struct BoardPage {
+    chrome: Chrome,
+    banners: Vec<Banner>,
+    alerts: Vec<AlertView>,
+    firing: usize,
+    pending: usize,
+    more: usize,
+    recent: Vec<AlertView>,
+    vitals: Vec<Vital>,
+}
+
+/// Something the watcher must know before trusting the rest.
+#[derive(Debug, PartialEq, Eq)]
+struct Banner {
+    /// `bad` or `warn`.
+    level: &'static str,
+    text: String,
+}
+
+/// One number of the board.
+struct Vital {
+    name: &'static str,
+    value: String,
+    note: String,
+    /// `ok`, `warn`, `bad` or empty.
+    level: &'static str,
+}
+
+pub(crate) async fn board(State(app): State<App>) -> Response {
+    let deps = &app.deps;
+    let now_ms = (deps.clock)();
+    let counters = (deps.counters)();
+    let live = deps.book.live();
+    let (sent, shadow): (Vec<_>, Vec<_>) = live.iter().partition(|alert| !alert.shadow);
+    let firing = sent.iter().filter(|alert| alert.state == AlertState::Firing).count();
+    let shown = sent.iter().chain(&shadow).take(ALERTS_MAX);
+    let title = if firing > 0 { format!("({firing}) Board") } else { "Board".to_owned() };
+    let chrome = Chrome::new(&app, "board", 1, title);
+    let page = BoardPage {
+        banners: banners(&counters, &chrome.not_ready, now_ms, deps.zone),
+        alerts: shown.map(|alert| AlertView::new(alert, now_ms, deps.zone)).collect(),
+        firing,
+        pending: sent.len() - firing,
+        more: live.len().saturating_sub(ALERTS_MAX),
+        recent: deps.book.resolved().iter().take(5).map(|a| AlertView::new(a, now_ms, deps.zone)).collect(),
+        vitals: vitals(&counters, now_ms, deps.zone),
+        chrome,
+    };
+    render(StatusCode::OK, &page)
+}
+
+fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) -> Vec<Banner> {
+    let mut banners = Vec::new();
+    let mut add = |level, text| banners.push(Banner { level, text });
+    if !not_ready.is_empty() {
+        add("bad", format!("This node is not ready: {not_ready}. Alerts below may be missing or out of date."));
+    }
+    if let Some(watermark_ms) = counters.engine.watermark_ms
+        && now_ms - watermark_ms > STALE_MS
+    {
+        let behind = times::duration(now_ms - watermark_ms);
+        let at = times::seconds(watermark_ms, zone);
+        add("bad", format!("Judging is {behind} behind: everything below is as of {at}."));
+    }
+    let last_received_ms = counters.inputs.iter().filter_map(|input| input.last_received_ms).max();
+    match last_received_ms {
+        Some(last_ms) if now_ms - last_ms > SILENT_MS => {
+            let silent = times::duration(now_ms - last_ms);
+            add("bad", format!("No line has arrived on any input for {silent}."));
+        }
+        None if !counters.inputs.is_empty() && now_ms - counters.started_ms > SILENT_MS => {
+            add("bad", "No line has arrived on any input since the start.".to_owned());
+        }
+        _ => {}
+    }
+    for input in counters.inputs.iter().filter(|input| input.imbalance() != 0) {
+        let name = &input.name;
+        let by = input.imbalance();
+        add("warn", format!("The loss ledger of input {name} does not add up: {by} unaccounted for."));
+    }
+    let dead: u64 = counters.outbox.iter().map(|receiver| receiver.dead).sum();
+    if dead > 0 {
+        add("warn", format!("{} notifications were given up: nobody got them.", text::grouped(dead)));
+    }
+    banners
+}
+
+fn vitals(counters: &Counters, now_ms: InstantMs, zone: Tz) -> Vec<Vital> {
+    let sum = |of: fn(&crate::InputCounters) -> u64| counters.inputs.iter().map(of).sum::<u64>();
+    let vital = |name, value, note, level| Vital { name, value, note, level };
+    let watermark_ms = counters.engine.watermark_ms;
+    let behind_ms = watermark_ms.map(|at_ms| (now_ms - at_ms).max(0));
+    let lost = sum(crate::InputCounters::dropped_total);
+    let refused = sum(crate::InputCounters::rejected_total);
+    let balanced = counters.inputs.iter().all(|input| input.imbalance() == 0);
+    let outbox = |of: fn(&crate::ReceiverCounters) -> u64| counters.outbox.iter().map(of).sum::<u64>();
+    let unstored = counters.journal.durable_lsn.saturating_sub(counters.store.stored_lsn);
+    vec![
+        vital(
+            "Judged up to",
+            watermark_ms.map_or("nothing yet".to_owned(), |at_ms| times::date_free(at_ms, zone)),
+            behind_ms.map(|behind_ms| format!("{} behind", times::duration(behind_ms))).unwrap_or_default(),
+            if behind_ms.is_some_and(|behind_ms| behind_ms > STALE_MS) { "bad" } else { "" },
+        ),
+        vital("Received", text::grouped(sum(|input| input.received)), "lines since the start".to_owned(), ""),
+        vital(
+            "Lost",
+            text::grouped(lost),
+            format!("{} refused, {} sent twice", text::grouped(refused), text::grouped(sum(|input| input.duplicate))),
+            if lost > 0 { "bad" } else { "ok" },
+        ),
+        vital(
+            "Ledger",
+            if balanced { "adds up" } else { "does not add up" }.to_owned(),
+            format!("{} in flight", text::grouped(sum(|input| input.in_flight))),
+            if balanced { "ok" } else { "warn" },
+        ),
+        vital(
+            "Late records",
+            text::grouped(counters.engine.late),
+            format!("{} too far ahead", text::grouped(counters.engine.skewed)),
+            "",
+        ),
+        vital(
+            "Trace store",
+            text::grouped(unstored),
+            format!("records behind, {} files", text::grouped(counters.store.files)),
+            "",
+        ),
+        vital(
+            "Deliveries",
+            text::grouped(outbox(|receiver| receiver.pending)),
+            format!(
+                "waiting, {} sent, {} given up",
+                text::grouped(outbox(|receiver| receiver.sent)),
+                text::grouped(outbox(|receiver| receiver.dead))
+            ),
+            if outbox(|receiver| receiver.dead) > 0 { "warn" } else { "" },
+        ),
+        vital(
+            "Running for",
+            times::duration((now_ms - counters.started_ms).max(0)),
+            format!("version {}", counters.version),
+            "",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EngineCounters, InputCounters, ReceiverCounters};
+
+    const NOW_MS: InstantMs = 1_469_182_500_000;
+
+    fn check(counters: &Counters, not_ready: &str, expect: &[&str]) {
+        let banners = banners(counters, not_ready, NOW_MS, chrono_tz::Asia::Shanghai);
+        let shown: Vec<String> = banners.iter().map(|banner| format!("{}: {}", banner.level, banner.text)).collect();
+        assert_eq!(shown, expect);
+    }
+
+    fn healthy() -> Counters {
+        Counters {
+            started_ms: NOW_MS - 3_600_000,
+            inputs: vec![InputCounters {
+                name: "tcp-514".into(),
+                received: 10,
+                stored: 10,
+                last_received_ms: Some(NOW_MS - 900),
+                ..Default::default()
+            }],
+            engine: EngineCounters { watermark_ms: Some(NOW_MS - 5_000), ..Default::default() },
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn quiet_when_all_is_well() {
+        check(&healthy(), "", &[]);
+        check(&Counters::default(), "", &[]);
+    }
+
+    #[test]
+    fn blindness_is_said() {
+        let mut counters = healthy();
+        counters.engine.watermark_ms = Some(NOW_MS - 120_000);
+        counters.inputs[0].last_received_ms = Some(NOW_MS - 61_000);
+        counters.inputs[0].stored = 8;
+        counters.outbox = vec![ReceiverCounters { dead: 2, ..Default::default() }];
+        check(
+            &counters,
+            "replaying the journal",
+            &[
+                "bad: This node is not ready: replaying the journal. Alerts below may be missing or out of date.",
+                "bad: Judging is 2 m 00 s behind: everything below is as of 2016-07-22 18:13:00.",
+                "bad: No line has arrived on any input for 1 m 01 s.",
+                "warn: The loss ledger of input tcp-514 does not add up: 2 unaccounted for.",
+                "warn: 2 notifications were given up: nobody got them.",
+            ],
+        );
+        let mut never = healthy();
+        never.inputs[0] = InputCounters::default();
+        check(&never, "", &["bad: No line has arrived on any input since the start."]);
+    }
+}
