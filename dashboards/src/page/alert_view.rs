@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use record::InstantMs;
 use rules::{Alert, AlertState, Reason};
 
-use crate::times;
+use crate::{text, times};
 
 /// One alert, ready for a template.
 pub(crate) struct AlertView {
@@ -58,9 +58,9 @@ impl AlertView {
             lasted: times::duration(until_ms.saturating_sub(alert.active_ms).max(0) / 1000 * 1000),
             ended: alert.ended_ms.map(|ended_ms| times::seconds(ended_ms, zone)),
             summary: summary.unwrap_or(reason).clone(),
-            reason: if summary.is_some_and(|summary| summary != reason) { reason.clone() } else { String::new() },
+            reason: if summary.is_some_and(|text| text != reason) { reason.clone() } else { String::new() },
             orders_count: alert.reason.orders_count,
-            amount: alert.reason.amount.clone(),
+            amount: alert.reason.amount.as_deref().map(text::grouped_decimal),
         }
     }
 }

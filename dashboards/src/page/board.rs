@@ -103,7 +103,8 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
     }
     let dead: u64 = counters.outbox.iter().map(|receiver| receiver.dead).sum();
     if dead > 0 {
-        add("warn", format!("{} notifications were given up: nobody got them.", text::grouped(dead)));
+        let plural = if dead == 1 { "" } else { "s" };
+        add("warn", format!("{} notification{plural} given up: nobody got them.", text::grouped(dead)));
     }
     banners
 }
@@ -130,7 +131,7 @@ fn vitals(counters: &Counters, now_ms: InstantMs, zone: Tz) -> Vec<Vital> {
             "Lost",
             text::grouped(lost),
             format!("{} refused, {} sent twice", text::grouped(refused), text::grouped(sum(|input| input.duplicate))),
-            if lost > 0 { "bad" } else { "ok" },
+            if lost > 0 { "warn" } else { "ok" },
         ),
         vital(
             "Ledger",
@@ -218,7 +219,7 @@ mod tests {
                 "bad: Judging is 2 m 00 s behind: everything below is as of 2016-07-22 18:13:00.",
                 "bad: No line has arrived on any input for 1 m 01 s.",
                 "warn: The loss ledger of input tcp-514 does not add up: 2 unaccounted for.",
-                "warn: 2 notifications were given up: nobody got them.",
+                "warn: 2 notifications given up: nobody got them.",
             ],
         );
         let mut never = healthy();

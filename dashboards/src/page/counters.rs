@@ -39,8 +39,8 @@ struct LedgerView {
 
 impl CountersPage {
     /// Digits in groups.
-    fn n(&self, number: u64) -> String {
-        text::grouped(number)
+    fn n(&self, number: &u64) -> String {
+        text::grouped(*number)
     }
 }
 

@@ -141,8 +141,9 @@ fn facts(view: &TrailView) -> Vec<(&'static str, String, &'static str)> {
     let answer = [&summary.response_code, &summary.response_message].into_iter().flatten();
     let answer: Vec<&str> = answer.map(String::as_str).collect();
     let bad = |count: usize, class: &'static str| if count > 0 { class } else { "" };
+    let orders = if summary.orders == [view.id.as_str()] { String::new() } else { summary.orders.join(", ") };
     let facts = vec![
-        ("Order", summary.orders.join(", "), ""),
+        ("Order", orders, ""),
         ("Merchant", summary.merchants.join(", "), ""),
         ("Channel", summary.channels.join(", "), ""),
         ("Amount", summary.amounts.join(", "), ""),

@@ -1,0 +1,133 @@
+//! Log text is never HTML: payloads in every field, on every page, must come out as text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dashboards::Readiness;
+use rules::{Change, Reason, Sample, Transition};
+use sinks::alert_book::AlertBook;
+
+use crate::get;
+use crate::stage::{NOW_MS, Rows, alert, counters, deps, formats, row};
+
+const PAYLOADS: [&str; 16] = [
+    "<script>alert(1)</script>",
+    "\"><script>alert(1)</script>",
+    "'><img src=x onerror=alert(1)>",
+    "</title><script>alert(1)</script>",
+    "</pre></details><script>alert(1)</script>",
+    "</textarea><svg/onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "--><!--<script>alert(1)</script>",
+    "{{7*7}}{% if x %}${jndi:ldap://x}",
+    "javascript:alert(1)",
+    "\" onmouseover=\"alert(1)",
+    "' onfocus='alert(1)' autofocus='",
+    "<a href=\"javascript:alert(1)\">",
+    "&lt;script&gt;<scr\u{0}ipt>",
+    "\u{202e}evil\u{2066}\u{1b}[31m\u{9b}\u{7f}\u{feff}\u{0}<script\r>",
+];
+
+/// What templates themselves contain; anything else that looks like markup came from a payload.
+fn assert_harmless(path: &str, payload: &str, page: &str) {
+    let lower = page.to_lowercase();
+    for banned in ["<script>", "<script\\", "<img", "<iframe", "<svg/", "<a href=\"javascript", "srcdoc='", "<scr\\"] {
+        assert!(!lower.contains(banned), "{path}: {payload:?} came through as {banned}\n{page}");
+    }
+    for attribute in ["\" onmouseover=\"", "' onfocus='"] {
+        assert!(!lower.contains(attribute), "{path}: {payload:?} made an attribute\n{page}");
+    }
+    assert!(!lower.contains("href=\"javascript"), "{path}: {payload:?} became a link");
+    let hidden = |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!page.contains(hidden), "{path}: {payload:?} left a hidden character");
+}
+
+#[test]
+fn in_every_column_of_every_format() {
+    let formats = formats();
+    for payload in PAYLOADS {
+        for (id, format) in formats.iter() {
+            let format_name = formats.get(id).name();
+            let columns: Vec<&str> = format.columns().iter().map(|_| payload).collect();
+            let mut stored = row(7, NOW_MS, format_name, columns.join("||"));
+            stored.source = payload.to_owned();
+            let mut unknown = row(8, NOW_MS, payload, payload.to_owned());
+            unknown.source = payload.to_owned();
+            let mut hostile = deps();
+            hostile.reader = Arc::new(Rows(vec![stored, unknown]));
+            let id = dashboards::text::percent_encoded(payload);
+            for path in [format!("/orders/{id}"), format!("/orders?text={id}"), format!("/orders?from={id}")] {
+                assert_harmless(&path, payload, &get(hostile.clone(), &path).text);
+            }
+        }
+    }
+}
+
+#[test]
+fn in_every_field_of_an_alert() {
+    for payload in PAYLOADS {
+        let text = payload.to_owned();
+        let reason = Reason {
+            kind: text.clone(),
+            text: text.clone(),
+            thresholds: BTreeMap::from([(text.clone(), text.clone())]),
+            distinct: vec![text.clone()],
+            distinct_count: 1,
+            orders: vec![text.clone()],
+            orders_count: 1,
+            amount: Some(text.clone()),
+            samples: vec![Sample { lsn: 1, at: NOW_MS, line: text.clone() }],
+            gate: text.clone(),
+            ..Default::default()
+        };
+        let labels = [("alertname", payload), ("severity", payload), (payload, payload)];
+        let mut hostile_alert = alert("00112233aabbccdd", &labels, payload, reason);
+        hostile_alert.annotations.insert(text.clone(), text.clone());
+        let book = AlertBook::default();
+        book.apply(&[Transition { change: Change::Fired, early: false, lsn: 1, alert: Arc::new(hostile_alert) }]);
+        let mut hostile = deps();
+        hostile.book = book;
+        for path in ["/", "/alerts", "/alerts/00112233aabbccdd"] {
+            let page = get(hostile.clone(), path).text;
+            assert_harmless(path, payload, &page);
+            assert!(path != "/" || page.contains("1 firing"), "{page}");
+        }
+    }
+}
+
+#[test]
+fn in_every_name_of_the_counters() {
+    for payload in PAYLOADS {
+        let text = || payload.to_owned();
+        let mut hostile = deps();
+        hostile.ready = Arc::new(move || Readiness::NotReady(text()));
+        hostile.counters = Arc::new(move || {
+            let text = || payload.to_owned();
+            let mut counters = counters();
+            counters.version = text();
+            for input in &mut counters.inputs {
+                (input.name, input.protocol, input.address) = (text(), text(), text());
+                input.rejected.insert(text(), 1);
+                input.dropped.insert(text(), 1);
+            }
+            counters.decode.plain.insert(text(), 1);
+            counters.decode.formats[0].format = text();
+            let ill_typed = &mut counters.decode.ill_typed[0];
+            (ill_typed.format, ill_typed.column, ill_typed.reason) = (text(), text(), text());
+            (counters.engine.rules[0].alert, counters.engine.rules[0].summary) = (text(), text());
+            counters.outbox[0].receiver = text();
+            counters
+        });
+        for path in ["/", "/counters"] {
+            assert_harmless(path, payload, &get(hostile.clone(), path).text);
+        }
+    }
+}
+
+#[test]
+fn the_check_can_fail() {
+    let raw = std::panic::catch_unwind(|| assert_harmless("/", "x", "<p><script>alert(1)</script>"));
+    let bidi = std::panic::catch_unwind(|| assert_harmless("/", "x", "<p>\u{202e}"));
+    assert!(raw.is_err() && bidi.is_err());
+}

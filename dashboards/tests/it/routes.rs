@@ -1,0 +1,183 @@
+//! Every route: its status, its headers, the words that must be on it.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use dashboards::{Counters, Readiness};
+use expect_test::expect;
+use sinks::alert_book::AlertBook;
+use sinks::trace_store::{Found, Search, TraceError, TraceReader};
+
+use crate::stage::{FAILED, Rows, deps};
+use crate::{Answer, get};
+
+/// All routes that give a page.
+pub const PAGES: [&str; 8] = [
+    "/",
+    "/alerts",
+    "/alerts/9f3c21d07be4a618",
+    "/orders",
+    "/orders?channel=GHT",
+    "/orders/CEX1607220005751",
+    "/counters",
+    "/no-such-page",
+];
+
+fn check(path: &str, status: u16, words: &[&str]) -> Answer {
+    let answer = get(deps(), path);
+    assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
+    for word in words {
+        assert!(answer.text.contains(word), "{path} lacks {word:?}:\n{}", answer.text);
+    }
+    answer
+}
+
+#[test]
+fn board() {
+    let words = ["2 firing", "1 pending", "ChannelNetworkDown", "12 network errors in a row", "at risk", "128", "adds up"];
+    let answer = check("/", 200, &words);
+    let (sent, shadow) = (answer.text.find("MerchantRefused"), answer.text.find("SlowChannelTrial"));
+    assert!(sent < shadow, "what is never sent comes last");
+    assert!(answer.text.contains("<title>(2) Board"));
+}
+
+#[test]
+fn calm_board_says_so() {
+    let mut calm = deps();
+    calm.book = AlertBook::default();
+    calm.counters = Arc::new(Counters::default);
+    let answer = get(calm, "/");
+    assert!(answer.text.contains("No alerts"));
+    assert!(!answer.text.contains("class=\"banner"));
+}
+
+#[test]
+fn alerts() {
+    check("/alerts", 200, &["NetworkTroubleTotal", "◌ pending", "✓ resolved", "shadow", "31 of at least 25"]);
+    let words = ["critical", "12 in a row of at least 12", "Affected orders: 128", "href=\"../orders/CEX1607220005751\"", "<rect"];
+    check("/alerts/9f3c21d07be4a618", 200, &words);
+    check("/alerts/0000000000000000", 404, &["No such alert"]);
+}
+
+#[test]
+fn search_leads_to_the_trail() {
+    let answer = check("/orders?id=%20a%2Fb%20%3Cx%3E%20", 303, &[]);
+    assert_eq!(answer.headers["location"], "orders/a%2Fb%20%3Cx%3E");
+}
+
+#[test]
+fn search_by_conditions() {
+    let form = check("/orders", 200, &["<form class=\"search\"", "Asia/Shanghai"]);
+    assert!(!form.text.contains("<table"), "nothing is asked of the store without a condition");
+    check("/orders?code=NET_ERR", 200, &["2 records", "✕ failed", "href=\"./orders/CEX1607220005751\"", "value=\"NET_ERR\""]);
+    check("/orders?from=2016-07-22+18:15&to=2016-07-22+18:15:05", 200, &["5 records"]);
+    check("/orders?text=nowhere", 200, &["No record satisfies"]);
+    check("/orders?limit=3&channel=GHT", 200, &["Only the newest 3 records", "3 records"]);
+    check("/orders?from=yesterday", 400, &["&#34;yesterday&#34; is no time"]);
+    check("/orders?from=2016-07-22&to=2016-07-22", 400, &["the time range is empty"]);
+}
+
+#[test]
+fn trail() {
+    let words = ["✕ failed", "connect timed out", "+5.00 s", "2×", "1280.50 CNY", "&#34;card&#34;:&#34;622848******0018", "no ip"];
+    check(&format!("/orders/{FAILED}"), 200, &words);
+    check("/orders/CEX1607220005752", 200, &["⧉ duplicate", "✓ succeeded", "no integer", "watchdog: order", "+21.2 s without a step"]);
+    check("/orders/nothing", 404, &["No record has this"]);
+}
+
+#[test]
+fn counters() {
+    let words = ["adds up", "kernel 301", "client_ip", "KeywordPanic", "duty-sms", "kept as plain: no time"];
+    let answer = check("/counters", 200, &words);
+    assert!(!answer.text.contains("unaccounted"));
+    let mut leaking = deps();
+    leaking.counters = Arc::new(|| {
+        let mut counters = crate::stage::counters();
+        counters.inputs[1].received += 9;
+        counters
+    });
+    assert!(get(leaking, "/counters").text.contains("✕ 9 unaccounted for"));
+}
+
+#[test]
+fn api() {
+    let alerts = check("/api/v1/alerts", 200, &[]);
+    let value: serde_json::Value = serde_json::from_str(&alerts.text).unwrap();
+    assert_eq!(value["data"]["alerts"].as_array().unwrap().len(), 3, "without the one in the shadow");
+    expect![[r#"{"activeAt":"2016-07-22T10:13:18.000Z","annotations":{"summary":"31 network errors on 3 channels in 10 minutes"},"labels":{"alertname":"NetworkTroubleTotal","class":"alarm","severity":"warning"},"state":"firing","value":"3.1e+01"}"#]]
+    .assert_eq(&value["data"]["alerts"][1].to_string());
+    let rows = check("/api/search?code=NET_ERR&limit=1", 200, &["\"truncated\":true", "\"columns\":{\"log_time\":"]);
+    assert_eq!(rows.headers["content-type"], "application/json");
+    check("/api/search?limit=0", 400, &["\"status\":\"error\"", "limit"]);
+    check(&format!("/api/trail/{FAILED}"), 200, &["\"failures\":3", "\"gap_ms\":5003"]);
+    check("/api/trail/nothing", 200, &["\"steps\":[]"]);
+}
+
+#[test]
+fn health() {
+    check("/-/healthy", 200, &["healthy"]);
+    check("/-/ready", 200, &["ready"]);
+    let mut starting = deps();
+    starting.ready = Arc::new(|| Readiness::NotReady("replaying the journal: 40 %".to_owned()));
+    let answer = get(starting.clone(), "/-/ready");
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "replaying the journal: 40 %\n"));
+    assert!(get(starting, "/").text.contains("This node is not ready: replaying the journal"));
+    let metrics = check("/metrics", 200, &["watchroom_up 1"]);
+    assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+}
+
+#[test]
+fn every_answer_is_guarded() {
+    let others = ["/assets/style.css", "/assets/board.js", "/assets/icon.svg", "/metrics", "/api/v1/alerts", "/orders?id=x"];
+    for path in PAGES.iter().chain(&others) {
+        let answer = get(deps(), path);
+        assert!(answer.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"), "{path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+    }
+}
+
+/// The content policy forbids inline styles and scripts: a page that has one is broken in a browser.
+#[test]
+fn nothing_inline() {
+    for path in PAGES {
+        let page = get(deps(), path).text;
+        for banned in [" style=", "<style", " onclick", "javascript:"] {
+            assert!(!page.contains(banned), "{path} has {banned}");
+        }
+        assert_eq!(page.matches("<script").count(), page.matches("<script src=").count(), "{path}");
+    }
+}
+
+#[test]
+fn store_faults_stay_in_the_log() {
+    struct Broken;
+    impl TraceReader for Broken {
+        fn trail(&self, _: &str, _: usize) -> Result<Found, TraceError> {
+            Err(TraceError::Corrupt { path: "/var/lib/secret.parquet".into(), message: "bad footer".into() })
+        }
+        fn search(&self, _: &Search) -> Result<Found, TraceError> {
+            panic!("a bug in the store")
+        }
+    }
+    for path in ["/orders/x", "/orders?code=1", "/api/trail/x", "/api/search?code=1"] {
+        let mut broken = deps();
+        broken.reader = Arc::new(Broken);
+        let answer = get(broken, path);
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert!(!answer.text.contains("parquet") && !answer.text.contains("bug"), "{path}: {}", answer.text);
+        assert!(answer.text.contains("the trace store could not answer"), "{path}");
+    }
+}
+
+#[test]
+fn an_empty_node_has_all_pages() {
+    for path in PAGES {
+        let mut empty = deps();
+        empty.book = AlertBook::default();
+        empty.counters = Arc::new(Counters::default);
+        empty.reader = Arc::new(Rows::default());
+        let answer = get(empty, path);
+        assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
+    }
+}

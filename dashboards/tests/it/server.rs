@@ -1,0 +1,40 @@
+//! The server on a real socket: it answers, ends when told, and refuses foreign names on loopback.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::stage::deps;
+
+async fn ask(address: std::net::SocketAddr, host: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /-/healthy HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[test]
+fn answers_and_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = dashboards::serve(listener, deps(), async move { drop(stopped.await) });
+        let visitor = async {
+            assert!(ask(address, "localhost").await.starts_with("HTTP/1.1 200 OK"));
+            assert!(ask(address, "127.0.0.1:1").await.ends_with("healthy\n"));
+            assert!(ask(address, "evil.example").await.starts_with("HTTP/1.1 421"));
+            // A connection that says nothing does not hold the server up.
+            let idle = TcpStream::connect(address).await.unwrap();
+            stop.send(()).unwrap();
+            idle
+        };
+        let (served, idle) = tokio::join!(server, visitor);
+        served.unwrap();
+        drop(idle);
+        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    });
+}
