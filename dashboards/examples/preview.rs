@@ -1,7 +1,6 @@
 //! The pages with made-up data, to look at them: `cargo run -p dashboards --example preview [PORT]`.
 
 #[path = "../tests/it/stage.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
 mod stage;
 
 #[tokio::main(flavor = "current_thread")]

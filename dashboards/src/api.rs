@@ -26,7 +26,8 @@ struct Rows {
 /// Live alerts in the shape of Prometheus' `GET /api/v1/alerts`. Shadow alerts are left out: they are never sent.
 pub(crate) async fn alerts(State(app): State<App>) -> Json<Value> {
     let live = app.deps.book.live();
-    let alerts: Vec<Value> = live.iter().filter(|alert| !alert.shadow).map(|alert| prometheus_alert(alert)).collect();
+    let alerts: Vec<Value> =
+        live.iter().filter(|alert| !alert.shadow).map(|alert| prometheus_alert(alert)).collect();
     Json(json!({"status": "success", "data": {"alerts": alerts}}))
 }
 
@@ -97,7 +98,9 @@ pub(crate) async fn healthy() -> &'static str {
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     match (app.deps.ready)() {
         Readiness::Ready => "ready\n".into_response(),
-        Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        Readiness::NotReady(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+        }
     }
 }
 

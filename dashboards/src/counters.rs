@@ -71,7 +71,8 @@ impl InputCounters {
     /// `received - (stored + rejected + duplicate + dropped + in flight)`: 0 when the ledger adds up,
     /// positive when frames are unaccounted for, negative when more is accounted for than came.
     pub fn imbalance(&self) -> i128 {
-        let accounted = [self.stored, self.rejected_total(), self.duplicate, self.dropped_total(), self.in_flight];
+        let accounted =
+            [self.stored, self.rejected_total(), self.duplicate, self.dropped_total(), self.in_flight];
         i128::from(self.received) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
 }
@@ -211,7 +212,8 @@ mod tests {
 
     #[test]
     fn ledger_names_what_is_missing() {
-        let mut input = InputCounters { received: 100, stored: 90, duplicate: 3, in_flight: 2, ..Default::default() };
+        let mut input =
+            InputCounters { received: 100, stored: 90, duplicate: 3, in_flight: 2, ..Default::default() };
         input.rejected.insert("oversize count".into(), 1);
         input.dropped.insert("kernel".into(), 4);
         assert_eq!(input.imbalance(), 0);

@@ -1,8 +1,8 @@
 //! What protects the visitor's browser: response headers, and the refusal of foreign host names on loopback.
 
 use axum::extract::Request;
-use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -66,11 +66,21 @@ mod tests {
 
     #[test]
     fn own_names() {
-        let own = |authority: &str| is_own_name(host_name(authority), url_host("https://ops.example:8443/watch/"));
-        for authority in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "[::1]", "ops.example", "10.0.0.7"] {
+        let own =
+            |authority: &str| is_own_name(host_name(authority), url_host("https://ops.example:8443/watch/"));
+        for authority in [
+            "localhost",
+            "LOCALHOST:9464",
+            "127.0.0.1:9464",
+            "[::1]:9464",
+            "[::1]",
+            "ops.example",
+            "10.0.0.7",
+        ] {
             assert!(own(authority), "{authority}");
         }
-        for authority in ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil", ""] {
+        for authority in ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil", ""]
+        {
             assert!(!own(authority), "{authority}");
         }
         assert!(!is_own_name(host_name(""), url_host("")));

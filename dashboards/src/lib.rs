@@ -25,8 +25,8 @@ use sinks::alert_book::AlertBook;
 use sinks::trace_store::TraceReader;
 
 pub use counters::{
-    Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters, JournalCounters,
-    ReceiverCounters, RuleCounters, StoreCounters,
+    Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
+    JournalCounters, ReceiverCounters, RuleCounters, StoreCounters,
 };
 pub use serve::{CONNECTIONS_MAX, serve};
 

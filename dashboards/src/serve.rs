@@ -29,7 +29,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the pages until `shutdown` is ready; then takes no more connections, lets running answers end (at most
 /// 10 s) and returns. Its connections are tasks of its own that end with it: dropping the future ends them at once.
-pub async fn serve(listener: TcpListener, deps: Deps, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    deps: Deps,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
     let loopback = listener.local_addr()?.ip().is_loopback();
     let external_host = guard::url_host(&deps.external_url).to_owned();
     let mut app = router(deps);

@@ -55,7 +55,8 @@ pub fn grouped(number: u64) -> String {
 /// An amount with its whole part in groups of three: `164 320.50`. Text that is no decimal stays as it is.
 pub fn grouped_decimal(amount: &str) -> String {
     let (sign, rest) = amount.strip_prefix('-').map_or(("", amount), |rest| ("-", rest));
-    let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) =
+        rest.split_once('.').map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !fraction.is_none_or(digits) {
         return amount.to_owned();
@@ -97,7 +98,10 @@ mod tests {
     #[test]
     fn hidden_characters_are_shown() {
         assert!(matches!(visible("plain 中文 <b>\n\tx"), Cow::Borrowed(_)));
-        assert_eq!(visible("a\u{202e}b\u{1b}[31m\r\0\u{9b}\u{feff}"), r"a\u{202e}b\u{1b}[31m\u{d}\u{0}\u{9b}\u{feff}");
+        assert_eq!(
+            visible("a\u{202e}b\u{1b}[31m\r\0\u{9b}\u{feff}"),
+            r"a\u{202e}b\u{1b}[31m\u{d}\u{0}\u{9b}\u{feff}"
+        );
         let all: String = (0..=0xffff_u32).filter_map(char::from_u32).collect();
         assert!(!visible(&all).contains(hidden));
     }

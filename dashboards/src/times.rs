@@ -64,7 +64,9 @@ pub fn parse(text: &str, zone: Tz) -> Result<InstantMs, String> {
     let spaced = text.replacen('T', " ", 1);
     let local = NaiveDateTime::parse_from_str(&spaced, "%Y-%m-%d %H:%M:%S%.f")
         .or_else(|_| NaiveDateTime::parse_from_str(&spaced, "%Y-%m-%d %H:%M"))
-        .or_else(|_| NaiveDate::parse_from_str(&spaced, "%Y-%m-%d").map(|day| day.and_time(chrono::NaiveTime::MIN)))
+        .or_else(|_| {
+            NaiveDate::parse_from_str(&spaced, "%Y-%m-%d").map(|day| day.and_time(chrono::NaiveTime::MIN))
+        })
         .map_err(|_| format!("\"{text}\" is no time: write YYYY-MM-DD HH:MM[:SS] ({zone}) or RFC 3339"))?;
     match zone.from_local_datetime(&local).earliest() {
         Some(instant) => Ok(instant.timestamp_millis()),

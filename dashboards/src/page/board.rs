@@ -76,7 +76,10 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
     let mut banners = Vec::new();
     let mut add = |level, text| banners.push(Banner { level, text });
     if !not_ready.is_empty() {
-        add("bad", format!("This node is not ready: {not_ready}. Alerts below may be missing or out of date."));
+        add(
+            "bad",
+            format!("This node is not ready: {not_ready}. Alerts below may be missing or out of date."),
+        );
     }
     if let Some(watermark_ms) = counters.engine.watermark_ms
         && now_ms - watermark_ms > STALE_MS
@@ -130,7 +133,11 @@ fn vitals(counters: &Counters, now_ms: InstantMs, zone: Tz) -> Vec<Vital> {
         vital(
             "Lost",
             text::grouped(lost),
-            format!("{} refused, {} sent twice", text::grouped(refused), text::grouped(sum(|input| input.duplicate))),
+            format!(
+                "{} refused, {} sent twice",
+                text::grouped(refused),
+                text::grouped(sum(|input| input.duplicate))
+            ),
             if lost > 0 { "warn" } else { "ok" },
         ),
         vital(
@@ -179,7 +186,8 @@ mod tests {
 
     fn check(counters: &Counters, not_ready: &str, expect: &[&str]) {
         let banners = banners(counters, not_ready, NOW_MS, chrono_tz::Asia::Shanghai);
-        let shown: Vec<String> = banners.iter().map(|banner| format!("{}: {}", banner.level, banner.text)).collect();
+        let shown: Vec<String> =
+            banners.iter().map(|banner| format!("{}: {}", banner.level, banner.text)).collect();
         assert_eq!(shown, expect);
     }
 

@@ -70,7 +70,8 @@ struct FaultPage {
 /// A page that says what went wrong.
 pub(crate) fn fault(chrome: Chrome, status: StatusCode, message: impl Into<String>) -> Response {
     let reason = status.canonical_reason().unwrap_or("Error");
-    let page = FaultPage { chrome, heading: format!("{} {reason}", status.as_u16()), message: message.into() };
+    let page =
+        FaultPage { chrome, heading: format!("{} {reason}", status.as_u16()), message: message.into() };
     render(status, &page)
 }
 

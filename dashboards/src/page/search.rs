@@ -36,7 +36,8 @@ pub(crate) struct SearchForm {
 impl SearchForm {
     /// No condition is set.
     pub(crate) fn is_empty(&self) -> bool {
-        let fields = [&self.from, &self.to, &self.merchant, &self.channel, &self.status, &self.code, &self.module];
+        let fields =
+            [&self.from, &self.to, &self.merchant, &self.channel, &self.status, &self.code, &self.module];
         fields.into_iter().chain([&self.text]).all(|field| field.trim().is_empty())
     }
 
@@ -107,8 +108,14 @@ pub(crate) async fn search(State(app): State<App>, Query(form): Query<SearchForm
     }
     let zone = app.deps.zone;
     let chrome = Chrome::new(&app, "orders", 1, "Orders");
-    let mut page =
-        SearchPage { chrome, fault: String::new(), searched: false, truncated: false, rows: Vec::new(), form };
+    let mut page = SearchPage {
+        chrome,
+        fault: String::new(),
+        searched: false,
+        truncated: false,
+        rows: Vec::new(),
+        form,
+    };
     if page.form.is_empty() {
         return render(StatusCode::OK, &page);
     }
@@ -140,7 +147,11 @@ fn row_view(record: &RecordView, zone: Tz) -> RowView {
         time: times::full(record.event_ms, zone),
         order: id.map(|id| (id.to_owned(), text::percent_encoded(id))),
         module: record.get("module").unwrap_or(&record.program).to_owned(),
-        step: ["step", "act", "direction"].iter().find_map(|name| record.get(name)).unwrap_or_default().to_owned(),
+        step: ["step", "act", "direction"]
+            .iter()
+            .find_map(|name| record.get(name))
+            .unwrap_or_default()
+            .to_owned(),
         merchant: text("merchant_no"),
         channel: text("channel"),
         amount: text("amount"),

@@ -137,7 +137,9 @@ fn trail_page(chrome: Chrome, view: TrailView) -> TrailPage {
 /// The summary as name, value and class.
 fn facts(view: &TrailView) -> Vec<(&'static str, String, &'static str)> {
     let summary = &view.summary;
-    let time = |step: Option<&Step>| step.map(|step| times::full(step.record.event_ms, view.zone)).unwrap_or_default();
+    let time = |step: Option<&Step>| {
+        step.map(|step| times::full(step.record.event_ms, view.zone)).unwrap_or_default()
+    };
     let answer = [&summary.response_code, &summary.response_message].into_iter().flatten();
     let answer: Vec<&str> = answer.map(String::as_str).collect();
     let bad = |count: usize, class: &'static str| if count > 0 { class } else { "" };
@@ -194,7 +196,8 @@ fn step_view(step: &Step, lanes: &[Lane], columns: usize, zone: Tz) -> StepView 
     let text = |name: &str| record.get(name).unwrap_or_default().to_owned();
     let lane = step.lane.min(columns - 1);
     // Modules put their own name before the step: the lane says it already.
-    let bare = step.name.strip_prefix(module.as_str()).map(|name| name.trim_start_matches(['-', ' ', ':', '.']));
+    let bare =
+        step.name.strip_prefix(module.as_str()).map(|name| name.trim_start_matches(['-', ' ', ':', '.']));
     StepView {
         date: None,
         time: times::clock(record.event_ms, zone),

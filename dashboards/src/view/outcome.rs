@@ -57,7 +57,9 @@ pub fn outcome(record: &RecordView) -> Verdict {
     if let Some(level) = record.get("level").map(str::trim).filter(|level| is_error_level(level)) {
         reasons.push(format!("level {level}"));
     }
-    if let Some(code) = record.get("error_code").map(str::trim).filter(|code| !code.is_empty() && !is_success(code)) {
+    if let Some(code) =
+        record.get("error_code").map(str::trim).filter(|code| !code.is_empty() && !is_success(code))
+    {
         reasons.push(format!("error_code {code}"));
     }
     let code = record.get("response_code").map(str::trim).filter(|code| !code.is_empty());
@@ -86,7 +88,8 @@ fn is_error_level(level: &str) -> bool {
 
 /// Codes that mean success whatever the module: all zeros (`0000`, ISO 8583 `00`), `SUCCESS`, `OK`.
 fn is_success(code: &str) -> bool {
-    code.bytes().all(|byte| byte == b'0') || ["SUCCESS", "OK"].iter().any(|word| code.eq_ignore_ascii_case(word))
+    code.bytes().all(|byte| byte == b'0')
+        || ["SUCCESS", "OK"].iter().any(|word| code.eq_ignore_ascii_case(word))
 }
 
 /// Codes that say that no answer was had from the other side: a failure of the step even while the order is pending.

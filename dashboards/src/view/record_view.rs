@@ -15,7 +15,11 @@ pub struct RecordView {
     #[serde(rename = "event_time", serialize_with = "rfc3339")]
     pub event_ms: InstantMs,
     /// When it was received.
-    #[serde(rename = "receive_time", serialize_with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "receive_time",
+        serialize_with = "rfc3339_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub recv_ms: Option<InstantMs>,
     /// Who sent it: `input/peer`.
     pub source: String,

@@ -50,7 +50,8 @@ pub struct Summary {
     pub response_code: Option<String>,
     /// Last `response_message`.
     pub response_message: Option<String>,
-    /// Outcome of the last step that has one.
+    /// Outcome of the last step that names an `order_status`, else of the last step that has an outcome: a merchant who
+    /// could not be notified does not undo a payment.
     pub outcome: Option<Outcome>,
     /// From the first step to the last.
     pub total_ms: i64,
@@ -83,7 +84,8 @@ pub struct Step {
     pub record: RecordView,
     /// Index of its lane.
     pub lane: usize,
-    /// What it is called: column `step` or `act`, else the direction of a message, else the start of the text.
+    /// What it is called: column `step` or `act`, else the direction of a message, else the start of the text, else its
+    /// format.
     pub name: String,
     /// Since the step before; `None` for the first.
     pub gap_ms: Option<i64>,
@@ -160,7 +162,9 @@ fn step_name(record: &RecordView) -> String {
     if let Some(direction) = record.get("direction") {
         return format!("message: {direction}");
     }
-    let text = record.get("text").or_else(|| record.get("msg")).unwrap_or(&record.message);
+    let text = record.get("text").or_else(|| record.get("msg"));
+    let untold = if record.columns.0.is_empty() { &record.message } else { &record.format };
+    let text = text.unwrap_or(untold);
     let mut name: String = text.chars().take(TEXT_MAX).collect();
     if name.len() < text.len() {
         name.push('…');
@@ -171,7 +175,9 @@ fn step_name(record: &RecordView) -> String {
 fn summary(steps: &[Step]) -> Summary {
     let records = || steps.iter().map(|step| &step.record);
     let last = |name| records().rev().find_map(|record| record.get(name)).map(str::to_owned);
-    let outcomes = steps.iter().rev().map(|step| step.verdict.outcome);
+    let decided = || steps.iter().rev().filter(|step| step.verdict.outcome != Outcome::Unknown);
+    let deciding =
+        decided().find(|step| step.record.get("order_status").is_some()).or_else(|| decided().next());
     let count = |holds: fn(&Step) -> bool| steps.iter().filter(|step| holds(step)).count();
     Summary {
         orders: distinct(records().filter_map(|record| record.get("order_no").map(str::to_owned))),
@@ -181,7 +187,7 @@ fn summary(steps: &[Step]) -> Summary {
         status: last("order_status"),
         response_code: last("response_code"),
         response_message: last("response_message"),
-        outcome: outcomes.into_iter().find(|outcome| *outcome != Outcome::Unknown),
+        outcome: deciding.map(|step| step.verdict.outcome),
         total_ms: steps.last().map_or(0, |step| step.offset_ms),
         steps: steps.len(),
         failures: count(|step| step.verdict.outcome == Outcome::Failed),

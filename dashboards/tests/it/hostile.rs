@@ -32,14 +32,17 @@ const PAYLOADS: [&str; 16] = [
 /// What templates themselves contain; anything else that looks like markup came from a payload.
 fn assert_harmless(path: &str, payload: &str, page: &str) {
     let lower = page.to_lowercase();
-    for banned in ["<script>", "<script\\", "<img", "<iframe", "<svg/", "<a href=\"javascript", "srcdoc='", "<scr\\"] {
+    for banned in
+        ["<script>", "<script\\", "<img", "<iframe", "<svg/", "<a href=\"javascript", "srcdoc='", "<scr\\"]
+    {
         assert!(!lower.contains(banned), "{path}: {payload:?} came through as {banned}\n{page}");
     }
     for attribute in ["\" onmouseover=\"", "' onfocus='"] {
         assert!(!lower.contains(attribute), "{path}: {payload:?} made an attribute\n{page}");
     }
     assert!(!lower.contains("href=\"javascript"), "{path}: {payload:?} became a link");
-    let hidden = |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
+    let hidden =
+        |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
     assert!(!page.contains(hidden), "{path}: {payload:?} left a hidden character");
 }
 
@@ -57,7 +60,8 @@ fn in_every_column_of_every_format() {
             let mut hostile = deps();
             hostile.reader = Arc::new(Rows(vec![stored, unknown]));
             let id = dashboards::text::percent_encoded(payload);
-            for path in [format!("/orders/{id}"), format!("/orders?text={id}"), format!("/orders?from={id}")] {
+            for path in [format!("/orders/{id}"), format!("/orders?text={id}"), format!("/orders?from={id}")]
+            {
                 assert_harmless(&path, payload, &get(hostile.clone(), &path).text);
             }
         }
@@ -85,7 +89,12 @@ fn in_every_field_of_an_alert() {
         let mut hostile_alert = alert("00112233aabbccdd", &labels, payload, reason);
         hostile_alert.annotations.insert(text.clone(), text.clone());
         let book = AlertBook::default();
-        book.apply(&[Transition { change: Change::Fired, early: false, lsn: 1, alert: Arc::new(hostile_alert) }]);
+        book.apply(&[Transition {
+            change: Change::Fired,
+            early: false,
+            lsn: 1,
+            alert: Arc::new(hostile_alert),
+        }]);
         let mut hostile = deps();
         hostile.book = book;
         for path in ["/", "/alerts", "/alerts/00112233aabbccdd"] {

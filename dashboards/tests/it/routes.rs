@@ -12,7 +12,7 @@ use crate::stage::{FAILED, Rows, deps};
 use crate::{Answer, get};
 
 /// All routes that give a page.
-pub const PAGES: [&str; 8] = [
+pub(crate) const PAGES: [&str; 8] = [
     "/",
     "/alerts",
     "/alerts/9f3c21d07be4a618",
@@ -34,7 +34,15 @@ fn check(path: &str, status: u16, words: &[&str]) -> Answer {
 
 #[test]
 fn board() {
-    let words = ["2 firing", "1 pending", "ChannelNetworkDown", "12 network errors in a row", "at risk", "128", "adds up"];
+    let words = [
+        "2 firing",
+        "1 pending",
+        "ChannelNetworkDown",
+        "12 network errors in a row",
+        "at risk",
+        "128",
+        "adds up",
+    ];
     let answer = check("/", 200, &words);
     let (sent, shadow) = (answer.text.find("MerchantRefused"), answer.text.find("SlowChannelTrial"));
     assert!(sent < shadow, "what is never sent comes last");
@@ -54,7 +62,13 @@ fn calm_board_says_so() {
 #[test]
 fn alerts() {
     check("/alerts", 200, &["NetworkTroubleTotal", "◌ pending", "✓ resolved", "shadow", "31 of at least 25"]);
-    let words = ["critical", "12 in a row of at least 12", "Affected orders: 128", "href=\"../orders/CEX1607220005751\"", "<rect"];
+    let words = [
+        "critical",
+        "12 in a row of at least 12",
+        "Affected orders: 128",
+        "href=\"../orders/CEX1607220005751\"",
+        "<rect",
+    ];
     check("/alerts/9f3c21d07be4a618", 200, &words);
     check("/alerts/0000000000000000", 404, &["No such alert"]);
 }
@@ -69,7 +83,11 @@ fn search_leads_to_the_trail() {
 fn search_by_conditions() {
     let form = check("/orders", 200, &["<form class=\"search\"", "Asia/Shanghai"]);
     assert!(!form.text.contains("<table"), "nothing is asked of the store without a condition");
-    check("/orders?code=NET_ERR", 200, &["2 records", "✕ failed", "href=\"./orders/CEX1607220005751\"", "value=\"NET_ERR\""]);
+    check(
+        "/orders?code=NET_ERR",
+        200,
+        &["2 records", "✕ failed", "href=\"./orders/CEX1607220005751\"", "value=\"NET_ERR\""],
+    );
     check("/orders?from=2016-07-22+18:15&to=2016-07-22+18:15:05", 200, &["5 records"]);
     check("/orders?text=nowhere", 200, &["No record satisfies"]);
     check("/orders?limit=3&channel=GHT", 200, &["Only the newest 3 records", "3 records"]);
@@ -79,9 +97,22 @@ fn search_by_conditions() {
 
 #[test]
 fn trail() {
-    let words = ["✕ failed", "connect timed out", "+5.00 s", "2×", "1280.50 CNY", "&#34;card&#34;:&#34;622848******0018", "no ip"];
+    let words = [
+        "◌ pending",
+        "✕ failed",
+        "connect timed out",
+        "+5.00 s",
+        "2×",
+        "1280.50 CNY",
+        "&#34;card&#34;:&#34;622848******0018",
+        "no ip",
+    ];
     check(&format!("/orders/{FAILED}"), 200, &words);
-    check("/orders/CEX1607220005752", 200, &["⧉ duplicate", "✓ succeeded", "no integer", "watchdog: order", "+21.2 s without a step"]);
+    check(
+        "/orders/CEX1607220005752",
+        200,
+        &["⧉ duplicate", "✓ succeeded", "no integer", "watchdog: order", "+21.2 s without a step"],
+    );
     check("/orders/nothing", 404, &["No record has this"]);
 }
 
@@ -106,7 +137,8 @@ fn api() {
     assert_eq!(value["data"]["alerts"].as_array().unwrap().len(), 3, "without the one in the shadow");
     expect![[r#"{"activeAt":"2016-07-22T10:13:18.000Z","annotations":{"summary":"31 network errors on 3 channels in 10 minutes"},"labels":{"alertname":"NetworkTroubleTotal","class":"alarm","severity":"warning"},"state":"firing","value":"3.1e+01"}"#]]
     .assert_eq(&value["data"]["alerts"][1].to_string());
-    let rows = check("/api/search?code=NET_ERR&limit=1", 200, &["\"truncated\":true", "\"columns\":{\"log_time\":"]);
+    let rows =
+        check("/api/search?code=NET_ERR&limit=1", 200, &["\"truncated\":true", "\"columns\":{\"log_time\":"]);
     assert_eq!(rows.headers["content-type"], "application/json");
     check("/api/search?limit=0", 400, &["\"status\":\"error\"", "limit"]);
     check(&format!("/api/trail/{FAILED}"), 200, &["\"failures\":3", "\"gap_ms\":5003"]);
@@ -120,7 +152,10 @@ fn health() {
     let mut starting = deps();
     starting.ready = Arc::new(|| Readiness::NotReady("replaying the journal: 40 %".to_owned()));
     let answer = get(starting.clone(), "/-/ready");
-    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "replaying the journal: 40 %\n"));
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "replaying the journal: 40 %\n")
+    );
     assert!(get(starting, "/").text.contains("This node is not ready: replaying the journal"));
     let metrics = check("/metrics", 200, &["watchroom_up 1"]);
     assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
@@ -128,10 +163,20 @@ fn health() {
 
 #[test]
 fn every_answer_is_guarded() {
-    let others = ["/assets/style.css", "/assets/board.js", "/assets/icon.svg", "/metrics", "/api/v1/alerts", "/orders?id=x"];
+    let others = [
+        "/assets/style.css",
+        "/assets/board.js",
+        "/assets/icon.svg",
+        "/metrics",
+        "/api/v1/alerts",
+        "/orders?id=x",
+    ];
     for path in PAGES.iter().chain(&others) {
         let answer = get(deps(), path);
-        assert!(answer.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"), "{path}");
+        assert!(
+            answer.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"),
+            "{path}"
+        );
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
     }

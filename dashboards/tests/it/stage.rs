@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dashboards::{
-    Counters, DecodeCounters, Deps, EngineCounters, FormatCounters, IllTypedCounter, InputCounters, JournalCounters,
-    Readiness, ReceiverCounters, RuleCounters, StoreCounters,
+    Counters, DecodeCounters, Deps, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
+    JournalCounters, Readiness, ReceiverCounters, RuleCounters, StoreCounters,
 };
 use record::{FormatSet, InstantMs};
 use rules::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
@@ -13,15 +13,15 @@ use sinks::alert_book::AlertBook;
 use sinks::trace_store::{Found, Search, TraceError, TraceReader, TraceRow};
 
 /// 2016-07-22 18:15:30 in Shanghai: when the made-up platform stands still.
-pub const NOW_MS: InstantMs = 1_469_182_530_000;
+pub(crate) const NOW_MS: InstantMs = 1_469_182_530_000;
 /// The order that fails.
-pub const FAILED: &str = "CEX1607220005751";
+pub(crate) const FAILED: &str = "CEX1607220005751";
 /// The order that succeeds after a pause.
-pub const SLOW: &str = "CEX1607220005752";
+pub(crate) const SLOW: &str = "CEX1607220005752";
 
 /// Rows in memory; answers by reading their text, as no real store would.
 #[derive(Debug, Default)]
-pub struct Rows(pub Vec<TraceRow>);
+pub(crate) struct Rows(pub(crate) Vec<TraceRow>);
 
 impl TraceReader for Rows {
     fn trail(&self, id: &str, limit: usize) -> Result<Found, TraceError> {
@@ -33,7 +33,8 @@ impl TraceReader for Rows {
     }
 
     fn search(&self, search: &Search) -> Result<Found, TraceError> {
-        let given = [&search.merchant, &search.channel, &search.status, &search.code, &search.module, &search.text];
+        let given =
+            [&search.merchant, &search.channel, &search.status, &search.code, &search.module, &search.text];
         let fits = |row: &&TraceRow| {
             search.from_ms.is_none_or(|from_ms| row.event_ms >= from_ms)
                 && search.to_ms.is_none_or(|to_ms| row.event_ms < to_ms)
@@ -48,12 +49,12 @@ impl TraceReader for Rows {
 }
 
 /// The shipped formats in Shanghai's zone.
-pub fn formats() -> Arc<FormatSet> {
+pub(crate) fn formats() -> Arc<FormatSet> {
     Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai))
 }
 
 /// A line of a delimited format with these columns; the others are empty.
-pub fn line(formats: &FormatSet, format: &str, columns: &[(&str, &str)]) -> String {
+pub(crate) fn line(formats: &FormatSet, format: &str, columns: &[(&str, &str)]) -> String {
     let format = formats.get(formats.find(format).expect("a shipped format"));
     for (name, _) in columns {
         assert!(format.column(name).is_some(), "no column {name}");
@@ -64,7 +65,7 @@ pub fn line(formats: &FormatSet, format: &str, columns: &[(&str, &str)]) -> Stri
 }
 
 /// A row of that line, received 40 ms after `event_ms`.
-pub fn row(lsn: u64, event_ms: InstantMs, format: &str, frame: String) -> TraceRow {
+pub(crate) fn row(lsn: u64, event_ms: InstantMs, format: &str, frame: String) -> TraceRow {
     TraceRow {
         lsn,
         recv_ms: Some(event_ms + 40),
@@ -120,7 +121,7 @@ impl Writer {
 }
 
 /// Two orders: one whose channel does not answer, one that succeeds after a pause, with a step printed twice.
-pub fn rows(formats: &Arc<FormatSet>) -> Vec<TraceRow> {
+pub(crate) fn rows(formats: &Arc<FormatSet>) -> Vec<TraceRow> {
     let mut w = Writer { formats: Arc::clone(formats), rows: Vec::new() };
     let t = NOW_MS - 30_000;
     let ok = ("response_code", "0000");
@@ -130,29 +131,105 @@ pub fn rows(formats: &Arc<FormatSet>) -> Vec<TraceRow> {
     let adapter = ("module", "通道适配器");
     let notify = ("module", "通知服务");
     let ght = ("channel", "GHT");
-    w.step(FAILED, t, &[gateway, ("step", "交易网关-接收请求"), ok, ("success", "true"), ("elapsed_ms", "3")]);
-    w.step(FAILED, t + 12, &[core, ("step", "订单核心-创建订单"), ok, ("order_status", "01"), ("elapsed_ms", "9")]);
+    w.step(
+        FAILED,
+        t,
+        &[gateway, ("step", "交易网关-接收请求"), ok, ("success", "true"), ("elapsed_ms", "3")],
+    );
+    w.step(
+        FAILED,
+        t + 12,
+        &[core, ("step", "订单核心-创建订单"), ok, ("order_status", "01"), ("elapsed_ms", "9")],
+    );
     w.step(FAILED, t + 31, &[routing, ("step", "路由-选择通道"), ok, ght, ("elapsed_ms", "14")]);
     w.step(FAILED, t + 52, &[adapter, ("step", "通道适配器-发三方前"), ght, ("success", "true")]);
-    w.message(FAILED, t + 55, "request", "{\"order\":\"CEX1607220005751\",\n \"amount\":\"1280.50\",\n \"card\":\"622848******0018\"}");
+    w.message(
+        FAILED,
+        t + 55,
+        "request",
+        "{\"order\":\"CEX1607220005751\",\n \"amount\":\"1280.50\",\n \"card\":\"622848******0018\"}",
+    );
     let net_err = ("response_code", "NET_ERR");
     let said = ("response_message", "三方通道无应答 connect timed out");
-    let failed = [adapter, ("step", "通道适配器-发三方后"), ght, net_err, said, ("success", "false"), ("elapsed_ms", "5003")];
+    let failed = [
+        adapter,
+        ("step", "通道适配器-发三方后"),
+        ght,
+        net_err,
+        said,
+        ("success", "false"),
+        ("elapsed_ms", "5003"),
+    ];
     w.step(FAILED, t + 5_058, &failed);
-    let again = [adapter, ("step", "通道适配器-发三方后"), ght, net_err, said, ("success", "false"), ("elapsed_ms", "5001")];
+    let again = [
+        adapter,
+        ("step", "通道适配器-发三方后"),
+        ght,
+        net_err,
+        said,
+        ("success", "false"),
+        ("elapsed_ms", "5001"),
+    ];
     w.step(FAILED, t + 10_071, &again);
-    let pending = [core, ("step", "订单核心-更新状态"), ("order_status", "04"), ("response_code", "9000"), ("status_text", "Pending"), ("response_message", "【结算平台消息】处理中")];
+    let pending = [
+        core,
+        ("step", "订单核心-更新状态"),
+        ("order_status", "04"),
+        ("response_code", "9000"),
+        ("status_text", "Pending"),
+        ("response_message", "【结算平台消息】处理中"),
+    ];
     w.step(FAILED, t + 10_090, &pending);
-    let told = [notify, ("step", "通知服务-通知商户"), ("response_code", "5003"), ("response_message", "商户返回 HTTP 502"), ("error_code", "NOTIFY_502"), ("elapsed_ms", "212")];
+    let told = [
+        notify,
+        ("step", "通知服务-通知商户"),
+        ("response_code", "5003"),
+        ("response_message", "商户返回 HTTP 502"),
+        ("error_code", "NOTIFY_502"),
+        ("elapsed_ms", "212"),
+    ];
     w.step(FAILED, t + 10_310, &told);
 
     let s = t - 40_000;
     let ump = ("channel", "UMP");
     w.step(SLOW, s, &[gateway, ("step", "交易网关-接收请求"), ok, ("elapsed_ms", "4")]);
     w.step(SLOW, s + 18, &[core, ("step", "订单核心-创建订单"), ok, ("order_status", "01")]);
-    w.step(SLOW, s + 41, &[adapter, ("step", "通道适配器-发三方后"), ump, ok, ("elapsed_ms", "x240"), ("settled_at", "2016-07-2019:06:13.000")]);
-    w.step(SLOW, s + 41, &[adapter, ("step", "通道适配器-发三方后"), ump, ok, ("elapsed_ms", "x240"), ("settled_at", "2016-07-2019:06:13.000")]);
-    w.step(SLOW, s + 21_300, &[core, ("step", "订单核心-完成"), ok, ("order_status", "02"), ("success", "true"), ("elapsed_ms", "7")]);
+    w.step(
+        SLOW,
+        s + 41,
+        &[
+            adapter,
+            ("step", "通道适配器-发三方后"),
+            ump,
+            ok,
+            ("elapsed_ms", "x240"),
+            ("settled_at", "2016-07-2019:06:13.000"),
+        ],
+    );
+    w.step(
+        SLOW,
+        s + 41,
+        &[
+            adapter,
+            ("step", "通道适配器-发三方后"),
+            ump,
+            ok,
+            ("elapsed_ms", "x240"),
+            ("settled_at", "2016-07-2019:06:13.000"),
+        ],
+    );
+    w.step(
+        SLOW,
+        s + 21_300,
+        &[
+            core,
+            ("step", "订单核心-完成"),
+            ok,
+            ("order_status", "02"),
+            ("success", "true"),
+            ("elapsed_ms", "7"),
+        ],
+    );
     let text = format!("watchdog: order {SLOW} left the queue");
     let lsn = 48_213 + w.rows.len() as u64;
     w.rows.push(row(lsn, s + 21_400, "plain", text));
@@ -164,7 +241,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// An alert that fires for two minutes.
-pub fn alert(id: &str, labels: &[(&str, &str)], summary: &str, reason: Reason) -> Alert {
+pub(crate) fn alert(id: &str, labels: &[(&str, &str)], summary: &str, reason: Reason) -> Alert {
     Alert {
         id: id.into(),
         fingerprint: id.into(),
@@ -190,22 +267,36 @@ fn network_down(rows: &[TraceRow]) -> Alert {
         text: "12 in a row of at least 12 within 1m (18:14:29.512 to 18:15:00.004)".into(),
         count: 12,
         thresholds: map(&[("count", "12"), ("within", "1m")]),
-        buckets: buckets.map(|(i, count)| Bucket { at: NOW_MS - 60_000 + i as i64 * 3_000, count: *count }).collect(),
+        buckets: buckets
+            .map(|(i, count)| Bucket { at: NOW_MS - 60_000 + i as i64 * 3_000, count: *count })
+            .collect(),
         distinct: Vec::new(),
         distinct_count: 0,
         orders: (0..24).map(|i| format!("CEX16072200057{:02}", 51 + i)).collect(),
         orders_count: 128,
         amount: Some("164320.50".into()),
-        samples: samples.map(|row| Sample { lsn: row.lsn, at: row.event_ms, line: row.frame.clone() }).collect(),
+        samples: samples
+            .map(|row| Sample { lsn: row.lsn, at: row.event_ms, line: row.frame.clone() })
+            .collect(),
         gate: String::new(),
     };
-    let labels = [("alertname", "ChannelNetworkDown"), ("channel", "GHT"), ("class", "alarm"), ("severity", "critical")];
+    let labels = [
+        ("alertname", "ChannelNetworkDown"),
+        ("channel", "GHT"),
+        ("class", "alarm"),
+        ("severity", "critical"),
+    ];
     alert("9f3c21d07be4a618", &labels, "GHT: 12 network errors in a row", reason)
 }
 
 /// Alerts: one critical, one warning, one pending, one in the shadow, one resolved.
-pub fn book(rows: &[TraceRow]) -> AlertBook {
-    let reason = |kind: &str, text: &str| Reason { kind: kind.into(), text: text.into(), count: 31, ..Default::default() };
+pub(crate) fn book(rows: &[TraceRow]) -> AlertBook {
+    let reason = |kind: &str, text: &str| Reason {
+        kind: kind.into(),
+        text: text.into(),
+        count: 31,
+        ..Default::default()
+    };
     let trouble = Reason {
         distinct: vec!["GHT".into(), "UMP".into(), "ZXPAY".into()],
         distinct_count: 3,
@@ -214,16 +305,32 @@ pub fn book(rows: &[TraceRow]) -> AlertBook {
         ..reason("frequency", "31 of at least 25 within 10m over 3 of at least 3 distinct channel")
     };
     let labels = [("alertname", "NetworkTroubleTotal"), ("class", "alarm"), ("severity", "warning")];
-    let warning = alert("51ab77e2c9d4f003", &labels, "31 network errors on 3 channels in 10 minutes", trouble);
+    let warning =
+        alert("51ab77e2c9d4f003", &labels, "31 network errors on 3 channels in 10 minutes", trouble);
     let labels = [("alertname", "MerchantRefused"), ("merchant_no", "0000105"), ("severity", "warning")];
-    let mut pending = alert("77aa12c4e0b1d5f9", &labels, "", reason("ratio", "61 % of 44 refused, above 50 % of at least 40"));
+    let mut pending = alert(
+        "77aa12c4e0b1d5f9",
+        &labels,
+        "",
+        reason("ratio", "61 % of 44 refused, above 50 % of at least 40"),
+    );
     (pending.state, pending.fired_ms, pending.active_ms) = (AlertState::Pending, None, NOW_MS - 24_000);
     pending.annotations.clear();
     let labels = [("alertname", "SlowChannelTrial"), ("channel", "UMP"), ("severity", "info")];
-    let mut shadow = alert("0c5e88a1f2b39d47", &labels, "UMP: p95 of 4.2 s", reason("aggregate", "p95 4200 ms above 3000 ms"));
+    let mut shadow = alert(
+        "0c5e88a1f2b39d47",
+        &labels,
+        "UMP: p95 of 4.2 s",
+        reason("aggregate", "p95 4200 ms above 3000 ms"),
+    );
     shadow.shadow = true;
     let labels = [("alertname", "ChannelNetworkDown"), ("channel", "ZXPAY"), ("severity", "critical")];
-    let mut resolved = alert("e2d90b6671fc3a85", &labels, "ZXPAY: 12 network errors in a row", reason("consecutive", "12 in a row"));
+    let mut resolved = alert(
+        "e2d90b6671fc3a85",
+        &labels,
+        "ZXPAY: 12 network errors in a row",
+        reason("consecutive", "12 in a row"),
+    );
     (resolved.state, resolved.ended_ms) = (AlertState::Resolved, Some(NOW_MS - 60_000));
     "reset".clone_into(&mut resolved.reason.gate);
     let book = AlertBook::default();
@@ -239,74 +346,19 @@ pub fn book(rows: &[TraceRow]) -> AlertBook {
 }
 
 /// Counters of a node that lost a few datagrams.
-pub fn counters() -> Counters {
-    let count = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-    let rule = |alert: &str, summary: &str, matched, fired| RuleCounters {
-        alert: alert.into(),
-        summary: summary.into(),
-        matched,
-        fired,
-        keys: matched / 9,
-        ..Default::default()
-    };
+pub(crate) fn counters() -> Counters {
     Counters {
         version: "0.1.0".into(),
         started_ms: NOW_MS - 93_784_000,
-        inputs: vec![
-            InputCounters {
-                name: "relp-2514".into(),
-                protocol: "relp".into(),
-                address: "0.0.0.0:2514".into(),
-                received: 48_213_557,
-                stored: 48_213_501,
-                duplicate: 44,
-                in_flight: 12,
-                last_received_ms: Some(NOW_MS - 120),
-                connections: 14,
-                truncated: 2,
-                ..Default::default()
-            },
-            InputCounters {
-                name: "udp-514".into(),
-                protocol: "udp".into(),
-                address: "0.0.0.0:514".into(),
-                received: 1_204_880,
-                stored: 1_204_551,
-                rejected: count(&[("empty", 17)]),
-                dropped: count(&[("kernel", 301), ("queue full", 11)]),
-                last_received_ms: Some(NOW_MS - 2_400),
-                ..Default::default()
-            },
-        ],
-        decode: DecodeCounters {
-            formats: vec![
-                FormatCounters { format: "order-trace".into(), records: 47_100_233, short: 120, long: 3 },
-                FormatCounters { format: "order-message".into(), records: 2_310_040, ..Default::default() },
-                FormatCounters { format: "plain".into(), records: 7_779, ..Default::default() },
-            ],
-            ill_typed: vec![
-                IllTypedCounter { format: "order-trace".into(), column: "client_ip".into(), reason: "ip".into(), count: 91_002 },
-                IllTypedCounter { format: "order-trace".into(), column: "settled_at".into(), reason: "timestamp".into(), count: 318 },
-            ],
-            plain: count(&[("no time", 12), ("too many columns", 1)]),
-            transcoded: 1_201,
-            cards_masked: 88_120,
-            continued: 0,
+        inputs: inputs(),
+        decode: decode(),
+        journal: JournalCounters {
+            next_lsn: 49_418_065,
+            durable_lsn: 49_418_052,
+            bytes: 21_474_836_480,
+            last_commit_ms: Some(NOW_MS - 4),
         },
-        journal: JournalCounters { next_lsn: 49_418_065, durable_lsn: 49_418_052, bytes: 21_474_836_480, last_commit_ms: Some(NOW_MS - 4) },
-        engine: EngineCounters {
-            records: 49_410_273,
-            late: 204,
-            skewed: 3,
-            no_time: 7_779,
-            watermark_ms: Some(NOW_MS - 5_120),
-            rules: vec![
-                rule("ChannelNetworkDown", "12 in a row within 1m, by channel", 1_204, 2),
-                rule("NetworkTrouble", "at least 3 every 1m for 10m, over 3 channels", 1_204, 0),
-                rule("NetworkTroubleTotal", "at least 25 within 10m, over 3 channels", 1_204, 1),
-                rule("KeywordPanic", "any line with panic", 0, 0),
-            ],
-        },
+        engine: engine(),
         store: StoreCounters { stored_lsn: 49_417_900, fresh_rows: 181_334, files: 52 },
         outbox: vec![
             ReceiverCounters { receiver: "duty-wecom".into(), pending: 1, sent: 118, failed: 3, dead: 0 },
@@ -315,8 +367,87 @@ pub fn counters() -> Counters {
     }
 }
 
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+fn inputs() -> Vec<InputCounters> {
+    let relp = InputCounters {
+        name: "relp-2514".into(),
+        protocol: "relp".into(),
+        address: "0.0.0.0:2514".into(),
+        received: 48_213_557,
+        stored: 48_213_501,
+        duplicate: 44,
+        in_flight: 12,
+        last_received_ms: Some(NOW_MS - 120),
+        connections: 14,
+        truncated: 2,
+        ..Default::default()
+    };
+    let udp = InputCounters {
+        name: "udp-514".into(),
+        protocol: "udp".into(),
+        address: "0.0.0.0:514".into(),
+        received: 1_204_880,
+        stored: 1_204_551,
+        rejected: counts(&[("empty", 17)]),
+        dropped: counts(&[("kernel", 301), ("queue full", 11)]),
+        last_received_ms: Some(NOW_MS - 2_400),
+        ..Default::default()
+    };
+    vec![relp, udp]
+}
+
+fn decode() -> DecodeCounters {
+    let format =
+        |format: &str, records, short, long| FormatCounters { format: format.into(), records, short, long };
+    let ill_typed = |column: &str, reason: &str, count| IllTypedCounter {
+        format: "order-trace".into(),
+        column: column.into(),
+        reason: reason.into(),
+        count,
+    };
+    DecodeCounters {
+        formats: vec![
+            format("order-trace", 47_100_233, 120, 3),
+            format("order-message", 2_310_040, 0, 0),
+            format("plain", 7_779, 0, 0),
+        ],
+        ill_typed: vec![ill_typed("client_ip", "ip", 91_002), ill_typed("settled_at", "timestamp", 318)],
+        plain: counts(&[("no time", 12), ("too many columns", 1)]),
+        transcoded: 1_201,
+        cards_masked: 88_120,
+        continued: 0,
+    }
+}
+
+fn engine() -> EngineCounters {
+    let rule = |alert: &str, summary: &str, matched, fired| RuleCounters {
+        alert: alert.into(),
+        summary: summary.into(),
+        matched,
+        fired,
+        keys: matched / 9,
+        ..Default::default()
+    };
+    EngineCounters {
+        records: 49_410_273,
+        late: 204,
+        skewed: 3,
+        no_time: 7_779,
+        watermark_ms: Some(NOW_MS - 5_120),
+        rules: vec![
+            rule("ChannelNetworkDown", "12 in a row within 1m, by channel", 1_204, 2),
+            rule("NetworkTrouble", "at least 3 every 1m for 10m, over 3 channels", 1_204, 0),
+            rule("NetworkTroubleTotal", "at least 25 within 10m, over 3 channels", 1_204, 1),
+            rule("KeywordPanic", "any line with panic", 0, 0),
+        ],
+    }
+}
+
 /// Everything together, standing still at [`NOW_MS`].
-pub fn deps() -> Deps {
+pub(crate) fn deps() -> Deps {
     let formats = formats();
     let rows = rows(&formats);
     Deps {
