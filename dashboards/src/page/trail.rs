@@ -62,6 +62,8 @@ struct StepView {
     offset: String,
     gap: String,
     big_gap: bool,
+    /// The gap without its sign.
+    pause: String,
     lane: usize,
     lanes_before: Vec<usize>,
     module: String,
@@ -142,7 +144,7 @@ fn facts(view: &TrailView) -> Vec<(&'static str, String, &'static str)> {
     };
     let answer = [&summary.response_code, &summary.response_message].into_iter().flatten();
     let answer: Vec<&str> = answer.map(String::as_str).collect();
-    let bad = |count: usize, class: &'static str| if count > 0 { class } else { "" };
+    let marked = |count: usize| if count > 0 { count.to_string() } else { String::new() };
     let orders = if summary.orders == [view.id.as_str()] { String::new() } else { summary.orders.join(", ") };
     let facts = vec![
         ("Order", orders, ""),
@@ -155,9 +157,9 @@ fn facts(view: &TrailView) -> Vec<(&'static str, String, &'static str)> {
         ("Last step", time(view.steps.last()), ""),
         ("Total", times::duration(summary.total_ms), ""),
         ("Steps", summary.steps.to_string(), ""),
-        ("Failures", summary.failures.to_string(), bad(summary.failures, "failed")),
-        ("Long gaps", summary.big_gaps.to_string(), bad(summary.big_gaps, "pending")),
-        ("Duplicates", summary.duplicates.to_string(), bad(summary.duplicates, "pending")),
+        ("Failures", summary.failures.to_string(), if summary.failures > 0 { "failed" } else { "" }),
+        ("Long gaps", marked(summary.big_gaps), "pending"),
+        ("Duplicates", marked(summary.duplicates), "pending"),
     ];
     facts.into_iter().filter(|(_, value, _)| !value.is_empty()).collect()
 }
@@ -204,6 +206,7 @@ fn step_view(step: &Step, lanes: &[Lane], columns: usize, zone: Tz) -> StepView 
         offset: times::duration(step.offset_ms),
         gap: step.gap_ms.map(|gap_ms| format!("+{}", times::duration(gap_ms))).unwrap_or_default(),
         big_gap: step.big_gap,
+        pause: step.gap_ms.map(times::duration).unwrap_or_default(),
         lane,
         lanes_before: (0..columns).filter(|other| *other != lane).collect(),
         module: module.clone(),

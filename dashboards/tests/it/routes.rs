@@ -111,7 +111,7 @@ fn trail() {
     check(
         "/orders/CEX1607220005752",
         200,
-        &["⧉ duplicate", "✓ succeeded", "no integer", "watchdog: order", "+21.2 s without a step"],
+        &["≡ duplicate", "✓ succeeded", "no integer", "watchdog: order", "> 21.2 s without a step"],
     );
     check("/orders/nothing", 404, &["No record has this"]);
 }
