@@ -183,12 +183,15 @@ fn lane_view(view: &TrailView, index: usize, lane: &Lane) -> LaneView {
             title: format!("{time} {} ({})", step.name, step.verdict.outcome.name()),
         }
     });
+    let mut marks: Vec<Mark> = marks.collect();
+    // Drawn in this order: a failure lies on top.
+    marks.sort_by_key(|mark| mark.outcome == Outcome::Failed);
     LaneView {
         module: lane.module.clone(),
         column: index.min(LANES_MAX - 1),
         steps: lane.steps,
         failures: lane.failures,
-        marks: marks.collect(),
+        marks,
     }
 }
 

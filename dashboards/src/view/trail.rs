@@ -109,7 +109,7 @@ pub fn trail_view(id: &str, found: &Found, formats: &Arc<FormatSet>, zone: Tz) -
     let mut records: Vec<RecordView> = found.rows.iter().map(|row| viewer.view(row)).collect();
     records.sort_by_key(|record| (record.event_ms, record.lsn));
     let mut lanes: Vec<Lane> = Vec::new();
-    let mut printed: HashMap<String, Lsn> = HashMap::new();
+    let mut printed: HashMap<(String, String), Lsn> = HashMap::new();
     let mut occurrences: HashMap<(usize, String), u32> = HashMap::new();
     let first_ms = records.first().map_or(0, |record| record.event_ms);
     let mut before_ms = None;
@@ -119,10 +119,11 @@ pub fn trail_view(id: &str, found: &Found, formats: &Arc<FormatSet>, zone: Tz) -
         let name = step_name(&record);
         let gap_ms = before_ms.map(|before_ms| record.event_ms - before_ms);
         before_ms = Some(record.event_ms);
-        let duplicate_of = printed.get(&record.message).copied();
+        let message = (record.format.clone(), record.message.clone());
+        let duplicate_of = printed.get(&message).copied();
         let occurrence = occurrences.entry((lane, name.clone())).or_default();
         if duplicate_of.is_none() {
-            printed.insert(record.message.clone(), record.lsn);
+            printed.insert(message, record.lsn);
             *occurrence += 1;
         }
         let verdict = outcome(&record);
