@@ -1,6 +1,7 @@
 //! What rules mean, case by case.
 
 mod conditions;
+mod naive;
 mod rule_files;
-#[path = "../../src/index/sample.rs"]
 mod sample;
+mod streams;

@@ -1,0 +1,210 @@
+//! The rule kinds written down as plainly as they are defined: slow, memoryless, obviously right.
+//!
+//! Every verdict is computed anew from all records then known. Shares no code with the engine; the engine must agree
+//! with it on random streams (`streams.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a rule sees of a record, in order of arrival. The rule's conditions are already decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// Event time.
+    pub(crate) at: i64,
+    /// Value of the key column; empty: null.
+    pub(crate) key: String,
+    /// `where` holds.
+    pub(crate) matched: bool,
+    /// `reset` holds.
+    pub(crate) reset: bool,
+    /// Value of the `distinct` field; empty: null.
+    pub(crate) field: String,
+}
+
+/// A rule's shape; all times in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape {
+    Any { resolve_after: i64 },
+    Frequency { count: usize, within: i64, distinct: Option<usize> },
+    Sustained { count: usize, every: i64, within: i64, distinct: Option<(usize, bool)> },
+    Consecutive { count: usize, within: i64 },
+}
+
+/// A rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) shape: Shape,
+    pub(crate) lateness: i64,
+    pub(crate) pending_for: i64,
+    pub(crate) keep_firing_for: i64,
+}
+
+/// One alert as `backtest` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Told {
+    pub(crate) active_at: i64,
+    pub(crate) key: String,
+    pub(crate) fired_at: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
+}
+
+/// All alerts of a rule over a file, in backtest's order.
+pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
+    let Some(highest) = stream.iter().map(|s| s.at).max() else { return Vec::new() };
+    let lowest = stream.iter().map(|s| s.at).min().unwrap_or(highest);
+    let step = step(rule);
+    let end_step = if matches!(rule.shape, Shape::Consecutive { .. }) { 1_000 } else { step };
+    let end = floor(highest, end_step) + end_step;
+    let keys: BTreeSet<&str> = stream.iter().filter(|s| s.matched).map(|s| s.key.as_str()).collect();
+    let mut told = Vec::new();
+    for key in keys {
+        let mut activity = Vec::new();
+        let mut instant = floor(lowest, step);
+        while instant < end {
+            let known = known(rule, stream, instant + step);
+            if active(rule, &known, key, instant) {
+                match activity.last_mut() {
+                    Some((_, until)) if *until == instant => *until = instant + step,
+                    _ => activity.push((instant, instant + step)),
+                }
+            }
+            instant += step;
+        }
+        told.extend(life(rule, key, &activity, end));
+    }
+    told.sort();
+    told
+}
+
+/// Length of the instants that a verdict holds for: a bucket, or a millisecond.
+fn step(rule: &Rule) -> i64 {
+    match rule.shape {
+        Shape::Any { .. } | Shape::Sustained { .. } => 1_000,
+        Shape::Frequency { within, .. } => bucket_length(within),
+        Shape::Consecutive { .. } => 1,
+    }
+}
+
+fn bucket_length(within: i64) -> i64 {
+    // ceil(W / 600 s) whole seconds, at least one.
+    1_000 * ((within + 599_999) / 600_000).max(1)
+}
+
+fn floor(at: i64, length: i64) -> i64 {
+    at.div_euclid(length) * length
+}
+
+/// The records that had arrived when the watermark came to `settled_at` (at the end of the file: all).
+fn known<'a>(rule: &Rule, stream: &'a [Seen], settled_at: i64) -> Vec<(usize, &'a Seen)> {
+    let mut highest = i64::MIN;
+    let mut known = Vec::new();
+    for (lsn, seen) in stream.iter().enumerate() {
+        known.push((lsn, seen));
+        highest = highest.max(seen.at);
+        if highest - rule.lateness >= settled_at {
+            break;
+        }
+    }
+    known
+}
+
+fn active(rule: &Rule, known: &[(usize, &Seen)], key: &str, instant: i64) -> bool {
+    let of_key: Vec<(usize, &Seen)> = known.iter().filter(|(_, s)| s.key == key).copied().collect();
+    let matches: Vec<&Seen> = of_key.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
+    match rule.shape {
+        Shape::Any { resolve_after } => matches.iter().any(|s| {
+            let bucket = floor(s.at, 1_000);
+            instant - resolve_after < bucket && bucket <= instant
+        }),
+        Shape::Frequency { count, within, distinct } => {
+            let length = bucket_length(within);
+            let buckets = (within + length - 1) / length;
+            let from = instant - (buckets - 1) * length;
+            let window: Vec<&Seen> =
+                matches.into_iter().filter(|s| (from..=instant).contains(&floor(s.at, length))).collect();
+            window.len() >= count && distinct.is_none_or(|min| distinct_fields(&window) >= min)
+        }
+        Shape::Sustained { count, every, within, distinct } => {
+            let past: Vec<&Seen> = matches.into_iter().filter(|s| floor(s.at, 1_000) <= instant).collect();
+            let steps = within / every;
+            let current = instant.div_euclid(every);
+            [current, current - 1].iter().any(|last| {
+                let parts: Vec<Vec<&Seen>> = ((last - steps + 1)..=*last)
+                    .map(|j| past.iter().filter(|s| s.at.div_euclid(every) == j).copied().collect())
+                    .collect();
+                let enough = parts.iter().all(|part| part.len() >= count);
+                let together: Vec<&Seen> = parts.iter().flatten().copied().collect();
+                enough
+                    && distinct.is_none_or(|(min, per_step)| {
+                        if per_step {
+                            parts.iter().all(|part| distinct_fields(part) >= min)
+                        } else {
+                            distinct_fields(&together) >= min
+                        }
+                    })
+            })
+        }
+        Shape::Consecutive { count, within } => run_stands(&of_key, count, within, instant),
+    }
+}
+
+fn distinct_fields(window: &[&Seen]) -> usize {
+    window.iter().map(|s| &s.field).filter(|f| !f.is_empty()).collect::<BTreeSet<_>>().len()
+}
+
+fn run_stands(of_key: &[(usize, &Seen)], count: usize, within: i64, instant: i64) -> bool {
+    // Time, resets before matches of the same millisecond, then LSN.
+    let mut order: BTreeMap<(i64, bool, usize), bool> = BTreeMap::new();
+    for (lsn, seen) in of_key {
+        if seen.at <= instant && (seen.matched || seen.reset) {
+            order.insert((seen.at, seen.matched, *lsn), seen.matched);
+        }
+    }
+    let last: Vec<(i64, bool)> = order.iter().rev().take(count).map(|((at, ..), matched)| (*at, *matched)).collect();
+    last.len() == count
+        && last.iter().all(|(_, matched)| *matched)
+        && last.last().is_some_and(|(first, _)| *first > instant - within)
+}
+
+/// From activity to the life of alerts: `for`, `keep_firing_for`, and what the end of the file leaves open.
+fn life(rule: &Rule, key: &str, activity: &[(i64, i64)], end: i64) -> Vec<Told> {
+    let mut told = Vec::new();
+    let mut rest = activity.iter().copied().peekable();
+    while let Some((from, mut until)) = rest.next() {
+        let fires = from + rule.pending_for;
+        let fired_at = (fires < until).then_some(fires);
+        if fired_at.is_some() {
+            while let Some((_, next_until)) =
+                rest.next_if(|(next_from, _)| *next_from <= until + rule.keep_firing_for)
+            {
+                until = next_until;
+            }
+        }
+        let ended = if fired_at.is_some() { until + rule.keep_firing_for } else { until };
+        told.push(Told {
+            active_at: from,
+            key: key.to_owned(),
+            fired_at,
+            ended_at: (ended < end).then_some(ended),
+        });
+    }
+    told
+}
+
+#[test]
+fn borders_of_the_model_by_hand() {
+    let seen = |at: i64| Seen { at, key: "k".into(), matched: true, reset: false, field: String::new() };
+    let rule = |shape| Rule { shape, lateness: 5_000, pending_for: 0, keep_firing_for: 0 };
+    let told = |from, until| vec![Told { active_at: from, key: "k".into(), fired_at: Some(from), ended_at: until }];
+
+    // Two in a row within 500 ms: the first leaves the window 500 ms after it came.
+    let mut stream = vec![seen(1_000), seen(1_499)];
+    let run = rule(Shape::Consecutive { count: 2, within: 500 });
+    assert_eq!(backtest(&run, &stream), told(1_499, Some(1_500)));
+    stream[1].at = 1_500;
+    assert_eq!(backtest(&run, &stream), []);
+
+    // Two within two seconds: bucket of the second, until the first's bucket has left.
+    let stream = [seen(1_999), seen(2_000), seen(9_000)];
+    let pair = rule(Shape::Frequency { count: 2, within: 2_000, distinct: None });
+    assert_eq!(backtest(&pair, &stream), told(2_000, Some(3_000)));
+}
