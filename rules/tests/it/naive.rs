@@ -59,9 +59,10 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
     for key in keys {
         let mut activity = Vec::new();
         let mut instant = floor(lowest, step);
+        let mut known: Vec<(usize, &Seen)> = Vec::new();
         while instant < end {
-            let known = known(rule, stream, instant + step);
-            if active(rule, &known, key, instant) {
+            arrive(rule, stream, instant + step, key, &mut known);
+            if active(rule, &known, instant) {
                 match activity.last_mut() {
                     Some((_, until)) if *until == instant => *until = instant + step,
                     _ => activity.push((instant, instant + step)),
@@ -93,23 +94,21 @@ fn floor(at: i64, length: i64) -> i64 {
     at.div_euclid(length) * length
 }
 
-/// The records that had arrived when the watermark came to `settled_at` (at the end of the file: all).
-fn known<'a>(rule: &Rule, stream: &'a [Seen], settled_at: i64) -> Vec<(usize, &'a Seen)> {
+/// Adds what has arrived by the time that the watermark comes to `settled_at` (at the end of the file: all).
+fn arrive<'a>(rule: &Rule, stream: &'a [Seen], settled_at: i64, key: &str, known: &mut Vec<(usize, &'a Seen)>) {
     let mut highest = i64::MIN;
-    let mut known = Vec::new();
-    for (lsn, seen) in stream.iter().enumerate() {
-        known.push((lsn, seen));
+    let needed = stream.iter().position(|seen| {
         highest = highest.max(seen.at);
-        if highest - rule.lateness >= settled_at {
-            break;
-        }
-    }
-    known
+        highest - rule.lateness >= settled_at
+    });
+    let arrived = needed.map_or(stream.len(), |last| last + 1);
+    known.clear();
+    known.extend(stream[..arrived].iter().enumerate().filter(|(_, seen)| seen.key == key));
 }
 
-fn active(rule: &Rule, known: &[(usize, &Seen)], key: &str, instant: i64) -> bool {
-    let of_key: Vec<(usize, &Seen)> = known.iter().filter(|(_, s)| s.key == key).copied().collect();
-    let matches: Vec<&Seen> = of_key.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
+/// The verdict at an instant, from the key's records known then.
+fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
+    let matches: Vec<&Seen> = known.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
     match rule.shape {
         Shape::Any { resolve_after } => matches.iter().any(|s| {
             let bucket = floor(s.at, 1_000);
@@ -143,7 +142,7 @@ fn active(rule: &Rule, known: &[(usize, &Seen)], key: &str, instant: i64) -> boo
                     })
             })
         }
-        Shape::Consecutive { count, within } => run_stands(&of_key, count, within, instant),
+        Shape::Consecutive { count, within } => run_stands(known, count, within, instant),
     }
 }
 
