@@ -3,5 +3,6 @@
 mod conditions;
 mod naive;
 mod rule_files;
+#[path = "../../src/index/sample.rs"]
 mod sample;
 mod streams;
