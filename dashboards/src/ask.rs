@@ -63,3 +63,54 @@ impl Asker {
         Ok(answer.await.map_err(|_| AskError::Lost)??)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Answers only when as many questions as are allowed at once have come together.
+    struct Gathering {
+        barrier: Barrier,
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl TraceReader for Gathering {
+        fn trail(&self, _: &str, _: usize) -> Result<Found, TraceError> {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            self.barrier.wait();
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(Found::default())
+        }
+
+        fn search(&self, _: &Search) -> Result<Found, TraceError> {
+            Ok(Found::default())
+        }
+    }
+
+    #[test]
+    fn questions_are_bounded() {
+        let reader = Arc::new(Gathering {
+            barrier: Barrier::new(QUESTIONS_MAX),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let asker = Asker::new(Arc::clone(&reader) as Arc<dyn TraceReader>);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut questions = tokio::task::JoinSet::new();
+            for _ in 0..QUESTIONS_MAX * 5 {
+                let asker = asker.clone();
+                questions.spawn(async move { asker.trail("x".to_owned(), 1).await });
+            }
+            while let Some(answer) = questions.join_next().await {
+                answer.unwrap().unwrap();
+            }
+        });
+        assert_eq!(reader.most.load(Ordering::SeqCst), QUESTIONS_MAX);
+    }
+}

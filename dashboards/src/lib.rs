@@ -48,7 +48,7 @@ pub struct Deps {
     pub book: AlertBook,
     /// The formats that stored rows name.
     pub formats: Arc<FormatSet>,
-    /// Reads all counters.
+    /// Reads all counters. A ledger that does not add up is shown as a fault: read each input's numbers together.
     pub counters: Arc<dyn Fn() -> Counters + Send + Sync>,
     /// Body of `/metrics`, Prometheus text format 0.0.4.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,

@@ -16,6 +16,8 @@ use crate::{App, Counters, text, times};
 const STALE_MS: i64 = 60_000;
 /// No line from any input for this long: the board says so.
 const SILENT_MS: i64 = 60_000;
+/// No line from any input for this long: it says so in red.
+const MUTE_MS: i64 = 300_000;
 /// Alerts shown; the rest is a line with their number.
 const ALERTS_MAX: usize = 60;
 
@@ -81,20 +83,26 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
             format!("This node is not ready: {not_ready}. Alerts below may be missing or out of date."),
         );
     }
-    if let Some(watermark_ms) = counters.engine.watermark_ms
-        && now_ms - watermark_ms > STALE_MS
-    {
-        let behind = times::duration(now_ms - watermark_ms);
-        let at = times::seconds(watermark_ms, zone);
-        add("bad", format!("Judging is {behind} behind: everything below is as of {at}."));
+    let up_ms = now_ms - counters.started_ms;
+    match counters.engine.watermark_ms {
+        Some(watermark_ms) if now_ms - watermark_ms > STALE_MS => {
+            let behind = times::duration(now_ms - watermark_ms);
+            let at = times::seconds(watermark_ms, zone);
+            add("bad", format!("Judging is {behind} behind: everything below is as of {at}."));
+        }
+        None if up_ms > STALE_MS && counters.inputs.iter().any(|input| input.received > 0) => {
+            add("bad", "Lines arrive, but none has been judged since the start.".to_owned());
+        }
+        _ => {}
     }
     let last_received_ms = counters.inputs.iter().filter_map(|input| input.last_received_ms).max();
     match last_received_ms {
         Some(last_ms) if now_ms - last_ms > SILENT_MS => {
             let silent = times::duration(now_ms - last_ms);
-            add("bad", format!("No line has arrived on any input for {silent}."));
+            let level = if now_ms - last_ms > MUTE_MS { "bad" } else { "warn" };
+            add(level, format!("No line has arrived on any input for {silent}."));
         }
-        None if !counters.inputs.is_empty() && now_ms - counters.started_ms > SILENT_MS => {
+        None if !counters.inputs.is_empty() && up_ms > SILENT_MS => {
             add("bad", "No line has arrived on any input since the start.".to_owned());
         }
         _ => {}
@@ -225,7 +233,7 @@ mod tests {
             &[
                 "bad: This node is not ready: replaying the journal. Alerts below may be missing or out of date.",
                 "bad: Judging is 2 m 00 s behind: everything below is as of 2016-07-22 18:13:00.",
-                "bad: No line has arrived on any input for 1 m 01 s.",
+                "warn: No line has arrived on any input for 1 m 01 s.",
                 "warn: The loss ledger of input tcp-514 does not add up: 2 unaccounted for.",
                 "warn: 2 notifications given up: nobody got them.",
             ],
@@ -233,5 +241,11 @@ mod tests {
         let mut never = healthy();
         never.inputs[0] = InputCounters::default();
         check(&never, "", &["bad: No line has arrived on any input since the start."]);
+        let mut unjudged = healthy();
+        unjudged.engine.watermark_ms = None;
+        check(&unjudged, "", &["bad: Lines arrive, but none has been judged since the start."]);
+        let mut mute = healthy();
+        mute.inputs[0].last_received_ms = Some(NOW_MS - 301_000);
+        check(&mute, "", &["bad: No line has arrived on any input for 5 m 01 s."]);
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
+use record::InstantMs;
 use serde::Deserialize;
 use sinks::trace_store::Search;
 
@@ -76,6 +77,8 @@ impl SearchForm {
 #[template(path = "search.html")]
 struct SearchPage {
     chrome: Chrome,
+    /// Text and query of links for the usual ranges.
+    presets: Vec<(&'static str, String)>,
     form: SearchForm,
     fault: String,
     searched: bool,
@@ -110,6 +113,7 @@ pub(crate) async fn search(State(app): State<App>, Query(form): Query<SearchForm
     let chrome = Chrome::new(&app, "orders", 1, "Orders");
     let mut page = SearchPage {
         chrome,
+        presets: presets((app.deps.clock)(), zone),
         fault: String::new(),
         searched: false,
         truncated: false,
@@ -136,6 +140,17 @@ pub(crate) async fn search(State(app): State<App>, Query(form): Query<SearchForm
             render(StatusCode::OK, &page)
         }
     }
+}
+
+fn presets(now_ms: InstantMs, zone: Tz) -> Vec<(&'static str, String)> {
+    let since = |from: String| format!("from={}", text::percent_encoded(&from));
+    let ago = |minutes: i64| since(times::seconds(now_ms - minutes * 60_000, zone));
+    vec![
+        ("Last 15 minutes", ago(15)),
+        ("Last hour", ago(60)),
+        ("Today", since(times::date(now_ms, zone))),
+        ("Network errors, last hour", format!("{}&code=NET_ERR", ago(60))),
+    ]
 }
 
 fn row_view(record: &RecordView, zone: Tz) -> RowView {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use dashboards::{Counters, Readiness};
 use expect_test::expect;
 use sinks::alert_book::AlertBook;
 use sinks::trace_store::{Found, Search, TraceError, TraceReader};
+use tower::ServiceExt as _;
 
 use crate::stage::{FAILED, Rows, deps};
 use crate::{Answer, get};
@@ -70,6 +72,13 @@ fn alerts() {
         "<rect",
     ];
     check("/alerts/9f3c21d07be4a618", 200, &words);
+    let page = get(deps(), "/alerts/9f3c21d07be4a618").text;
+    let samples = &page[page.find("Sample lines").unwrap()..];
+    assert_eq!(
+        samples.matches("href=\"../orders/CEX1607220005751\"").count(),
+        2,
+        "each sample leads to its order"
+    );
     check("/alerts/0000000000000000", 404, &["No such alert"]);
 }
 
@@ -82,6 +91,7 @@ fn search_leads_to_the_trail() {
 #[test]
 fn search_by_conditions() {
     let form = check("/orders", 200, &["<form class=\"search\"", "Asia/Shanghai"]);
+    assert!(form.text.contains("orders?from=2016-07-22%2018%3A00%3A30\">Last 15 minutes"), "{}", form.text);
     assert!(!form.text.contains("<table"), "nothing is asked of the store without a condition");
     check(
         "/orders?code=NET_ERR",
@@ -93,6 +103,17 @@ fn search_by_conditions() {
     check("/orders?limit=3&channel=GHT", 200, &["Only the newest 3 records", "3 records"]);
     check("/orders?from=yesterday", 400, &["&#34;yesterday&#34; is no time"]);
     check("/orders?from=2016-07-22&to=2016-07-22", 400, &["the time range is empty"]);
+}
+
+#[test]
+fn only_reading() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for path in PAGES.iter().filter(|path| !path.starts_with("/no-such")) {
+        let post = Request::post(*path).body(Body::empty()).unwrap();
+        let answer = runtime.block_on(dashboards::router(deps()).oneshot(post)).unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert!(answer.headers().contains_key("content-security-policy"), "{path}");
+    }
 }
 
 #[test]

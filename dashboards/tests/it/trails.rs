@@ -89,6 +89,26 @@ fn an_order_that_pauses() {
     );
 }
 
+/// A line as a module printed it: values that do not fit their columns, a pending answer.
+#[test]
+fn a_real_line() {
+    const LINE: &str = "2016-07-22 18:15:00.512||pool-73-thread-4||通道适配器||通道适配器-发三方后||CEX16XXXXXXX5751||16201XXXX337||||||04||9000||【结算平台消息】处理中||0000105||98XX543210||GHT||03||11||2016-07-22 18:15:00.512||张张||||01||tunnelQuery||true||||Pending||||10.100.140.101||8cff785d-0d01-4ed4-b771-cb0b1faa7f95||10.999.140.101||O001||||0.01||||||||http://10.100.444.59:8080/regression/notice||||240||2016-07-20 19:06:13.000xxxxxxx||2016-07-22 18:15:00.170||2016-07-22 18:15:00.496xxxxxxxxxxxxxxxxxxxx||2016-07-2019:06:13.000||||||||01||0103||111xxxxxxxxxxxxxxxxxxxxxxxxx||8fb64154bbea060afec5cd2bb0c36a752be734f3e9424ba7xxxxxxxxxxxxxxxxxxxx||622xxxxxxxxxxxxxxxx||9bc195a59dd35a47||f2ba5254f9e22914824881c242d211||||||||||||||||||||6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx010||||||||||";
+    let stored = row(1, 1_469_182_500_512, "order-trace", LINE.to_owned());
+    let found = Found { rows: vec![stored], truncated: false };
+    check(
+        "CEX16XXXXXXX5751",
+        &found,
+        &expect![[r#"
+        Some(Pending) total 0 ms, 1 steps, 0 failed, 0 duplicates, 0 long gaps
+        - [通道适配器] 通道适配器-发三方后 pending (status_text Pending) 240 ms ill-typed
+    "#]],
+    );
+    let view = trail_view("CEX16XXXXXXX5751", &found, &formats(), chrono_tz::Asia::Shanghai);
+    let ill_typed: Vec<&str> = view.steps[0].record.ill_typed.iter().map(|name| &**name).collect();
+    assert_eq!(ill_typed, ["client_ip", "order_created_at", "replied_at", "settled_at"]);
+    assert_eq!(view.summary.amounts, ["0.01"]);
+}
+
 #[test]
 fn order_of_rows_does_not_matter() {
     let found = stored(FAILED);
