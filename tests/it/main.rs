@@ -1,1 +1,9 @@
-//! stub
+//! End-to-end tests: the real binary between real senders, a real mail server and a real browser. One binary.
+
+mod cli;
+mod durability;
+mod pages;
+mod rsyslog;
+mod spine;
+mod support;
+mod tidy;

@@ -95,7 +95,13 @@ fn floor(at: i64, length: i64) -> i64 {
 }
 
 /// Adds what has arrived by the time that the watermark comes to `settled_at` (at the end of the file: all).
-fn arrive<'a>(rule: &Rule, stream: &'a [Seen], settled_at: i64, key: &str, known: &mut Vec<(usize, &'a Seen)>) {
+fn arrive<'a>(
+    rule: &Rule,
+    stream: &'a [Seen],
+    settled_at: i64,
+    key: &str,
+    known: &mut Vec<(usize, &'a Seen)>,
+) {
     let mut highest = i64::MIN;
     let needed = stream.iter().position(|seen| {
         highest = highest.max(seen.at);
@@ -158,7 +164,8 @@ fn run_stands(of_key: &[(usize, &Seen)], count: usize, within: i64, instant: i64
             order.insert((seen.at, seen.matched, *lsn), seen.matched);
         }
     }
-    let last: Vec<(i64, bool)> = order.iter().rev().take(count).map(|((at, ..), matched)| (*at, *matched)).collect();
+    let last: Vec<(i64, bool)> =
+        order.iter().rev().take(count).map(|((at, ..), matched)| (*at, *matched)).collect();
     last.len() == count
         && last.iter().all(|(_, matched)| *matched)
         && last.last().is_some_and(|(first, _)| *first > instant - within)
@@ -193,7 +200,8 @@ fn life(rule: &Rule, key: &str, activity: &[(i64, i64)], end: i64) -> Vec<Told> 
 fn borders_of_the_model_by_hand() {
     let seen = |at: i64| Seen { at, key: "k".into(), matched: true, reset: false, field: String::new() };
     let rule = |shape| Rule { shape, lateness: 5_000, pending_for: 0, keep_firing_for: 0 };
-    let told = |from, until| vec![Told { active_at: from, key: "k".into(), fired_at: Some(from), ended_at: until }];
+    let told =
+        |from, until| vec![Told { active_at: from, key: "k".into(), fired_at: Some(from), ended_at: until }];
 
     // Two in a row within 500 ms: the first leaves the window 500 ms after it came.
     let mut stream = vec![seen(1_000), seen(1_499)];

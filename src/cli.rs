@@ -1,0 +1,80 @@
+//! Subcommands and their arguments. Exit codes: 0 fine, 1 found something, 2 wrong use.
+//!
+//! Refuses to know: how any command does its work.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The command was used wrongly or could not do its work.
+pub(crate) const EXIT_WRONG_USE: u8 = 2;
+/// The command found what it looks for: errors in a rule file, a line that does not parse.
+pub(crate) const EXIT_FOUND: u8 = 1;
+
+/// Real-time alerting and log-analysis pipeline for payment and order platforms.
+#[derive(Debug, Parser)]
+#[command(name = "watchroom", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Arguments that name the configuration.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConfigArg {
+    /// Configuration file; without one the embedded defaults hold: syslog on 127.0.0.1:5514, pages on
+    /// 127.0.0.1:9650, data in ./var
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive lines, judge them, alert people, keep every line, serve the pages
+    #[command(after_help = "Examples:\n  watchroom run\n  watchroom run --config watchroom.yaml")]
+    Run(ConfigArg),
+    /// Make deterministic payment traffic, with incidents to order
+    #[command(after_help = "Examples:\n  watchroom generate --seed 1 --lines 1000000 --file traffic.log\n  \
+        watchroom generate --seed 1 --start now --duration 5m --rate 500 --incident network:GHT@+60s --syslog tcp://127.0.0.1:5514")]
+    Generate(Box<crate::generate::Args>),
+    /// Show how lines are read: columns, typed values, what is ill-typed and why
+    #[command(
+        after_help = "Examples:\n  watchroom parse trace.log\n  watchroom parse --json trace.log | jq .columns.amount"
+    )]
+    Parse(crate::parse::Args),
+    /// Check configuration and rule files
+    #[command(after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --config watchroom.yaml")]
+    Check(crate::check::Args),
+    /// Run rules over files of lines and print the alerts they would have raised
+    #[command(after_help = "Examples:\n  watchroom backtest --rules rules.d --file yesterday.log\n  \
+        watchroom backtest --rules rules.d/network.yaml --file a.log --file b.log --json")]
+    Backtest(crate::backtest::Args),
+    /// Follow one order through all modules
+    #[command(
+        after_help = "Examples:\n  watchroom trail CEX1607221815000001\n  watchroom trail --json CEX1607221815000001"
+    )]
+    Trail(crate::traces::TrailArgs),
+    /// Search stored records
+    #[command(
+        after_help = "Examples:\n  watchroom search --channel GHT --code NET_ERR --from '2016-07-22 18:00' --to '2016-07-22 19:00'\n  \
+        watchroom search --text timeout --json"
+    )]
+    Search(crate::traces::SearchArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub(crate) fn dispatch(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => crate::run::run(&args),
+            Command::Generate(args) => crate::generate::run(&args),
+            Command::Parse(args) => crate::parse::run(&args),
+            Command::Check(args) => crate::check::run(&args),
+            Command::Backtest(args) => crate::backtest::run(&args),
+            Command::Trail(args) => crate::traces::trail(&args),
+            Command::Search(args) => crate::traces::search(&args),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The wall clock: the binary's one place that reads it. Everything else is given `now`.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use record::InstantMs;
+
+/// Gives milliseconds since the epoch, UTC.
+pub(crate) type Clock = Arc<dyn Fn() -> InstantMs + Send + Sync>;
+
+/// Now, by the system's clock.
+#[expect(clippy::disallowed_methods, reason = "the edge that reads the clock")]
+pub(crate) fn now_ms() -> InstantMs {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// [`now_ms`] as a value to pass on.
+pub(crate) fn system_clock() -> Clock {
+    Arc::new(now_ms)
+}

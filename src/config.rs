@@ -1,0 +1,193 @@
+//! The configuration file: gathers each crate's own config, with defaults that run on one machine with nothing else.
+//!
+//! The doc comment of each key is its manual entry; docs/configuration.md shows a whole file.
+//! Refuses to know: what any stage does with its part.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use chrono_tz::Tz;
+use ingest::{JournalConfig, ListenerConfig, Protocol};
+use record::FormatSet;
+use rules::RuleFile;
+use serde::Deserialize;
+use sinks::receivers::Receiver;
+use sinks::trace_store::embedded::EmbeddedConfig;
+
+/// The shipped rules, for a binary that stands alone.
+const SHIPPED_RULES: [(&str, &str); 1] = [("rules.d/network.yaml", include_str!("../rules.d/network.yaml"))];
+
+/// The configuration file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Folder of everything this node writes: journal, traces, outbox, addresses.json.
+    pub(crate) data_dir: PathBuf,
+    /// The platform's time zone: of order-trace lines and of the pages.
+    pub(crate) zone: Tz,
+    /// Formats of your own, or shipped ones described anew.
+    pub(crate) formats: Vec<record::FormatConfig>,
+    /// Where lines come in.
+    pub(crate) listeners: Vec<ListenerConfig>,
+    /// Bytes that may be on their way from the listeners to the store; beyond it TCP senders wait.
+    pub(crate) in_flight_bytes: usize,
+    /// Rule files, or folders of `*.yaml`. Default: `rules.d` if it is there, else the rules in the binary.
+    pub(crate) rule_files: Option<Vec<PathBuf>>,
+    /// Who is told about alerts.
+    pub(crate) receivers: Vec<Receiver>,
+    /// Pages, API, metrics.
+    pub(crate) web: WebConfig,
+    /// The local journal.
+    pub(crate) journal: JournalConfig,
+    /// The embedded trace store.
+    pub(crate) traces: TracesConfig,
+}
+
+/// Pages, API and metrics.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebConfig {
+    /// Address of the pages. There is no login yet: keep it on loopback.
+    pub(crate) listen_address: SocketAddr,
+    /// How people reach the pages, for links in mails. Default: `http://` and the listen address.
+    pub(crate) external_url: Option<String>,
+}
+
+/// The trace store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TracesConfig {
+    /// Whether records are kept for trails and search.
+    pub(crate) enabled: bool,
+    /// Days that records are kept.
+    pub(crate) retention_days: u32,
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self { enabled: true, retention_days: 30 }
+    }
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self { listen_address: SocketAddr::from(([127, 0, 0, 1], 9650)), external_url: None }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let listener = |name: &str, protocol| {
+            ListenerConfig::new(name, protocol, SocketAddr::from(([127, 0, 0, 1], 5514)))
+        };
+        Self {
+            data_dir: PathBuf::from("var"),
+            zone: Tz::Asia__Shanghai,
+            formats: Vec::new(),
+            listeners: vec![listener("syslog-udp", Protocol::Udp), listener("syslog-tcp", Protocol::Tcp)],
+            in_flight_bytes: 64 << 20,
+            rule_files: None,
+            receivers: Vec::new(),
+            web: WebConfig::default(),
+            journal: JournalConfig { dir: PathBuf::new(), ..JournalConfig::default() },
+            traces: TracesConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file, or gives the defaults. Errors name file, line, column, and what is expected there.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
+        let mut config = match path {
+            None => Self::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
+                Self::parse(&text, path)?
+            }
+        };
+        if config.journal.dir.as_os_str().is_empty() {
+            config.journal.dir = config.data_dir.join("journal");
+        }
+        config.check().with_context(|| path.map_or_else(String::new, |p| p.display().to_string()))?;
+        Ok(config)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| {
+            let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+            let message = error.without_snippet().to_string();
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            anyhow!(
+                "{}:{}:{}: {message}\nhint: docs/configuration.md lists every key",
+                path.display(),
+                place.0,
+                place.1
+            )
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut names = std::collections::HashSet::new();
+        for listener in &self.listeners {
+            ensure!(
+                names.insert(&listener.name),
+                "listeners: two are called `{}`; names are unique",
+                listener.name
+            );
+            ensure!(
+                listener.name != "web",
+                "listeners: `web` is the name of the pages' address; choose another"
+            );
+        }
+        ensure!(
+            self.in_flight_bytes >= 1 << 20,
+            "in_flight_bytes: {} is too small; at least 1048576",
+            self.in_flight_bytes
+        );
+        sinks::receivers::check(&self.receivers)?;
+        let formats = self.formats()?;
+        for listener in &self.listeners {
+            if let Some(format) = &listener.format {
+                let known: Vec<&str> = formats.iter().map(|(_, f)| f.name()).collect();
+                ensure!(
+                    formats.find(format).is_some(),
+                    "listeners: `{}`: no format `{format}`; known: {}",
+                    listener.name,
+                    known.join(", ")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The shipped formats and those of the file.
+    pub(crate) fn formats(&self) -> Result<FormatSet> {
+        Ok(FormatSet::shipped(self.zone).with(self.formats.clone())?)
+    }
+
+    /// The rule files that hold.
+    pub(crate) fn rule_files(&self) -> Result<Vec<RuleFile>> {
+        match &self.rule_files {
+            Some(paths) => crate::lines::rule_files(paths),
+            None if Path::new("rules.d").is_dir() => crate::lines::rule_files(&[PathBuf::from("rules.d")]),
+            None => Ok(SHIPPED_RULES
+                .iter()
+                .map(|(name, text)| RuleFile { name: (*name).to_owned(), text: (*text).to_owned() })
+                .collect()),
+        }
+    }
+
+    /// The trace store's own config.
+    pub(crate) fn embedded(&self) -> EmbeddedConfig {
+        EmbeddedConfig {
+            dir: self.data_dir.join("traces"),
+            retention_days: self.traces.retention_days,
+            ..EmbeddedConfig::default()
+        }
+    }
+}

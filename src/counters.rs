@@ -1,0 +1,154 @@
+//! What pages and metrics show, gathered from the stages.
+//!
+//! Refuses to know: how it is shown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use dashboards::{
+    Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, ReceiverCounters,
+};
+use record::{DecodeCounts, FormatSet, InstantMs};
+use rules::RuleInfo;
+use sinks::trace_store::{Found, Search, TraceError, TraceReader};
+
+use crate::judge_thread::Tellers;
+use crate::pipeline::Input;
+use crate::progress::Progress;
+
+/// Where the numbers come from.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    /// The inputs, in the order of the configuration.
+    pub(crate) inputs: Vec<Arc<Input>>,
+    /// Names of formats and columns.
+    pub(crate) formats: Arc<FormatSet>,
+    /// The rules, in file order.
+    pub(crate) rules: Vec<RuleInfo>,
+    /// The stages.
+    pub(crate) progress: Arc<Progress>,
+    /// Alert book, outbox, clock.
+    pub(crate) tellers: Tellers,
+    /// When the node started.
+    pub(crate) started_ms: InstantMs,
+}
+
+/// The store of a node that keeps no traces.
+pub(crate) struct NoTraces;
+
+impl TraceReader for NoTraces {
+    fn trail(&self, _id: &str, _limit: usize) -> Result<Found, TraceError> {
+        Ok(Found::default())
+    }
+    fn search(&self, _search: &Search) -> Result<Found, TraceError> {
+        Ok(Found::default())
+    }
+}
+
+impl Sources {
+    /// What the pages need.
+    pub(crate) fn deps(self, reader: Arc<dyn TraceReader>, external_url: String, zone: Tz) -> Deps {
+        let (counters, metrics, ready) = (self.clone(), self.clone(), Arc::clone(&self.progress));
+        Deps {
+            reader,
+            book: self.tellers.book.clone(),
+            formats: Arc::clone(&self.formats),
+            counters: Arc::new(move || counters.counters()),
+            metrics: Arc::new(move || {
+                crate::metrics::render(&metrics.counters(), &metrics.tellers.book.live())
+            }),
+            ready: Arc::new(move || ready.readiness()),
+            clock: Arc::clone(&self.tellers.clock),
+            zone,
+            external_url,
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let mut decoded = DecodeCounts::default();
+        let mut inputs = Vec::new();
+        for input in &self.inputs {
+            let ledger = input.ledger.snapshot();
+            decoded.merge(&ledger.decoded);
+            let kernel = ledger.dropped(ingest::Dropped::Kernel);
+            inputs.push(InputCounters {
+                name: input.name.clone(),
+                protocol: input.protocol.to_owned(),
+                address: input.address.to_string(),
+                received: ledger.received_frames + kernel - ledger.joined,
+                stored: ledger.stored,
+                rejected: ledger.rejected.iter().map(|(r, n)| (r.name().to_owned(), *n)).collect(),
+                duplicate: ledger.duplicate,
+                dropped: ledger.dropped.iter().map(|(d, n)| (d.name().to_owned(), *n)).collect(),
+                in_flight: ledger.handed_over.saturating_sub(ledger.stored),
+                last_received_ms: None,
+                connections: ledger.connections,
+                truncated: ledger.truncated,
+            });
+        }
+        Counters {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started_ms,
+            inputs,
+            decode: self.decode(&decoded),
+            journal: self.progress.journal(),
+            engine: self.progress.engine(&self.rules),
+            store: self.progress.store(),
+            outbox: self.outbox(),
+        }
+    }
+
+    fn decode(&self, counts: &DecodeCounts) -> DecodeCounters {
+        let of = |map: &BTreeMap<record::FormatId, u64>, id| map.get(&id).copied().unwrap_or(0);
+        let formats = self.formats.iter().map(|(id, format)| FormatCounters {
+            format: format.name().to_owned(),
+            records: of(&counts.records, id),
+            short: of(&counts.short, id),
+            long: of(&counts.long, id),
+        });
+        let ill_typed = counts.ill_typed.iter().map(|((id, column, reason), count)| {
+            let format = self.formats.get(*id);
+            let column = format.columns().get(usize::from(*column)).map_or("", |c| &c.name);
+            IllTypedCounter {
+                format: format.name().to_owned(),
+                column: column.to_owned(),
+                reason: format!("{reason:?}").to_lowercase(),
+                count: *count,
+            }
+        });
+        let plain = [
+            (record::PlainReason::NoDelimiter, "no_delimiter"),
+            (record::PlainReason::NoTime, "no_time"),
+            (record::PlainReason::TooManyColumns, "too_many_columns"),
+        ];
+        DecodeCounters {
+            formats: formats.collect(),
+            ill_typed: ill_typed.collect(),
+            plain: plain
+                .iter()
+                .map(|(r, name)| ((*name).to_owned(), counts.plain.get(r).copied().unwrap_or(0)))
+                .collect(),
+            transcoded: counts.transcoded,
+            cards_masked: counts.cards_masked,
+            continued: counts.continued,
+        }
+    }
+
+    fn outbox(&self) -> Vec<ReceiverCounters> {
+        let counts = self.tellers.outbox.counts();
+        let mut receivers: Vec<ReceiverCounters> = Vec::new();
+        for target in counts.targets {
+            let failed: u64 = target.failed_total.iter().sum();
+            let name = target.target.to_string();
+            receivers.push(ReceiverCounters {
+                receiver: name,
+                pending: target.queue_length,
+                sent: target.sent_total,
+                failed,
+                dead: target.dead_total,
+            });
+        }
+        receivers
+    }
+}

@@ -1,0 +1,246 @@
+//! The journal thread: gives positions, makes batches durable, passes them to the judge in order.
+//!
+//! Refuses to know: what the records say.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ingest::journal::{Journal, JournalError};
+use ingest::{InboxReceiver, Parcel};
+use record::{FormatSet, InstantMs, Lsn};
+
+use crate::clock::Clock;
+use crate::progress::Progress;
+
+/// Without a frame for so long, time itself becomes an entry.
+const TICK_MS: i64 = 1_000;
+/// How long a full disk is left alone before the next try.
+const FULL_RETRY: Duration = Duration::from_millis(500);
+/// Records of this much receive time are kept for the replay that rebuilds windows and alerts after a restart.
+const REPLAY_MS: i64 = 2 * 3_600_000;
+/// How often room is made in the journal.
+const RELEASE_EVERY_MS: i64 = 1_000;
+
+/// What the judge gets, in journal order.
+pub(crate) enum Entry {
+    /// Records.
+    Parcel(Parcel),
+    /// Time.
+    Tick {
+        /// Its position.
+        lsn: Lsn,
+        /// The receive time that it stands for.
+        recv_ms: InstantMs,
+    },
+}
+
+/// Everything the thread owns.
+pub(crate) struct JournalThread {
+    /// Where parcels come from.
+    pub(crate) inbox: InboxReceiver,
+    /// The journal; `None`: positions are given, nothing is kept.
+    pub(crate) journal: Option<Journal>,
+    /// First position without a journal.
+    pub(crate) next_lsn: Lsn,
+    /// A group commit is closed at this many bytes.
+    pub(crate) commit_bytes: usize,
+    /// Bytes at which the journal keeps only what is not stored yet.
+    pub(crate) crowded_bytes: u64,
+    /// Whether somebody stores records (else the journal alone decides what is kept).
+    pub(crate) store_enabled: bool,
+    /// The judge.
+    pub(crate) judge: SyncSender<Entry>,
+    /// Formats of the records.
+    pub(crate) formats: Arc<FormatSet>,
+    /// The clock of tick entries.
+    pub(crate) clock: Clock,
+    /// How far we are.
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// Positions that a receive time had reached, to know what is old enough to go.
+struct Marks(VecDeque<(InstantMs, Lsn)>);
+
+impl JournalThread {
+    /// Works until all listeners are gone and everything they handed over is durable and passed on.
+    pub(crate) fn run(mut self) -> Result<()> {
+        let mut waiting: Vec<Entry> = Vec::new();
+        let mut last_entry_ms = (self.clock)();
+        let mut released_ms = last_entry_ms;
+        let mut marks = Marks(VecDeque::new());
+        loop {
+            let now_ms = (self.clock)();
+            let ended =
+                match self.inbox.recv_timeout(self.patience(now_ms, last_entry_ms, !waiting.is_empty())) {
+                    Ok(parcel) => {
+                        self.take(parcel, &mut waiting)?;
+                        last_entry_ms = now_ms;
+                        false
+                    }
+                    Err(RecvTimeoutError::Timeout) => false,
+                    Err(RecvTimeoutError::Disconnected) => true,
+                };
+            let now_ms = (self.clock)();
+            if !ended && waiting.is_empty() && now_ms - last_entry_ms >= TICK_MS {
+                let lsn = self.tick(now_ms)?;
+                waiting.push(Entry::Tick { lsn, recv_ms: now_ms });
+                last_entry_ms = now_ms;
+            }
+            if ended || self.commit_due(now_ms) {
+                self.commit(&mut waiting)?;
+            }
+            if now_ms - released_ms >= RELEASE_EVERY_MS {
+                released_ms = now_ms;
+                marks.note(now_ms, self.progress.durable_lsn.load(Relaxed));
+                self.release(&mut marks, now_ms)?;
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long nothing needs to be done unless a parcel comes.
+    fn patience(&self, now_ms: InstantMs, last_entry_ms: InstantMs, uncommitted: bool) -> Duration {
+        let until_tick = (last_entry_ms + TICK_MS - now_ms).clamp(1, TICK_MS);
+        let until_commit = match &self.journal {
+            Some(journal) if uncommitted => journal.commit_wait_ms(now_ms).unwrap_or(0),
+            _ => u64::MAX,
+        };
+        Duration::from_millis(until_commit.min(until_tick.unsigned_abs()))
+    }
+
+    /// Appends a parcel, and those that wait behind it while the group has room.
+    fn take(&mut self, first: Parcel, waiting: &mut Vec<Entry>) -> Result<()> {
+        let mut next = Some(first);
+        while let Some(mut parcel) = next {
+            self.append(&mut parcel)?;
+            waiting.push(Entry::Parcel(parcel));
+            let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < self.commit_bytes);
+            next = if room && waiting.len() < 64 { self.inbox.try_recv().ok() } else { None };
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, parcel: &mut Parcel) -> Result<()> {
+        let Some(journal) = &mut self.journal else {
+            for row in &mut parcel.batch.rows {
+                row.lsn = self.next_lsn;
+                self.next_lsn += 1;
+            }
+            return Ok(());
+        };
+        let formats = &self.formats;
+        let progress = &self.progress;
+        until_room(progress, "journal", || journal.append(&mut parcel.batch, formats))
+            .context("the journal cannot be written")
+    }
+
+    fn tick(&mut self, now_ms: InstantMs) -> Result<Lsn> {
+        let Some(journal) = &mut self.journal else {
+            self.next_lsn += 1;
+            return Ok(self.next_lsn - 1);
+        };
+        until_room(&self.progress, "journal", || journal.append_tick(now_ms))
+            .context("the journal cannot be written")
+    }
+
+    fn commit_due(&self, now_ms: InstantMs) -> bool {
+        self.journal.as_ref().is_none_or(|journal| journal.commit_due(now_ms))
+    }
+
+    /// Makes durable what was appended, and passes it on in order.
+    fn commit(&mut self, waiting: &mut Vec<Entry>) -> Result<()> {
+        let (durable, next) = match &mut self.journal {
+            Some(journal) => {
+                let progress = &self.progress;
+                let durable = until_room(progress, "journal", || journal.commit());
+                (
+                    durable.context(
+                        "the journal cannot be made durable; what was not acknowledged will be sent again",
+                    )?,
+                    journal.next_lsn(),
+                )
+            }
+            None => (self.next_lsn - 1, self.next_lsn),
+        };
+        let now_ms = (self.clock)();
+        self.progress.durable_lsn.store(durable, Relaxed);
+        self.progress.next_lsn.store(next, Relaxed);
+        self.progress.commit_ms.store(now_ms, Relaxed);
+        for mut entry in waiting.drain(..) {
+            if let Entry::Parcel(parcel) = &mut entry {
+                parcel.durable();
+                parcel.ledger().add_stored(parcel.batch.rows.len() as u64);
+            }
+            self.judge.send(entry).ok().context("the judge has ended")?;
+        }
+        Ok(())
+    }
+
+    /// Gives back segments that are stored and too old to be replayed; when the journal is crowded, all that are stored.
+    fn release(&mut self, marks: &mut Marks, now_ms: InstantMs) -> Result<()> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let bytes = journal.disk_bytes();
+        self.progress.journal_bytes.store(bytes, Relaxed);
+        let old = marks.reached(now_ms - REPLAY_MS);
+        let stored =
+            if self.store_enabled { self.progress.stored_lsn.load(Relaxed) } else { journal.durable_lsn() };
+        let up_to = if bytes > self.crowded_bytes { stored } else { old.min(stored) };
+        journal.release(up_to).context("old journal segments cannot be removed")?;
+        Ok(())
+    }
+}
+
+/// Repeats a write while the disk is full: inputs wait meanwhile, pages and deliveries go on.
+fn until_room<T>(
+    progress: &Progress,
+    stage: &'static str,
+    mut write: impl FnMut() -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let mut full = false;
+    loop {
+        match write() {
+            Err(error) if error.is_full() => {
+                if !full {
+                    tracing::error!("{error}; inputs wait until there is room");
+                    progress.set_trouble(stage, Some(format!("{error}; inputs wait until there is room")));
+                    full = true;
+                }
+                std::thread::sleep(FULL_RETRY);
+            }
+            done => {
+                if full {
+                    progress.set_trouble(stage, None);
+                }
+                return done;
+            }
+        }
+    }
+}
+
+impl Marks {
+    /// At `now_ms` everything up to `lsn` had been received.
+    fn note(&mut self, now_ms: InstantMs, lsn: Lsn) {
+        if self.0.back().is_none_or(|(at_ms, _)| now_ms - at_ms >= 60_000) {
+            self.0.push_back((now_ms, lsn));
+        }
+    }
+
+    /// The position that was reached at `instant_ms`; 0 if that is not known.
+    fn reached(&mut self, instant_ms: InstantMs) -> Lsn {
+        let mut lsn = 0;
+        while let Some((_, reached)) = self.0.front().filter(|(at_ms, _)| *at_ms <= instant_ms) {
+            lsn = *reached;
+            if self.0.get(1).is_none_or(|(at_ms, _)| *at_ms > instant_ms) {
+                break;
+            }
+            self.0.pop_front();
+        }
+        lsn
+    }
+}

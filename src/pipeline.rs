@@ -1,0 +1,255 @@
+//! All tasks, threads, queues and bounds of a running node, in one place.
+//!
+//! ```text
+//! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Parcel--> store thread
+//!                                                                  \-> alert book, outbox --> one task per receiver
+//! ```
+//! A queue between two threads has as many places as there may be parcels, and each parcel holds its place in the inbox:
+//! so only the listeners ever wait for room. Refuses to know: what the stages do.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result};
+use ingest::{
+    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, TcpInput, UdpInput,
+    inbox,
+};
+use record::FormatSet;
+use sinks::notifier::Integration;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::journal_thread::JournalThread;
+use crate::judge_thread::JudgeThread;
+use crate::store_thread::StoreThread;
+
+/// Batches between the listeners and the end of the store thread.
+const PARCELS_MAX: usize = 1_024;
+/// Places for time entries beside the parcels.
+const TICKS_MAX: usize = 16;
+
+/// A listener that is bound but not read yet.
+enum Bound {
+    Tcp(TcpInput),
+    Udp(UdpInput),
+}
+
+/// One input as pages and metrics name it.
+pub(crate) struct Input {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its protocol's name.
+    pub(crate) protocol: &'static str,
+    /// Where it really listens.
+    pub(crate) address: SocketAddr,
+    /// Its counts.
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// The listeners of a node and the two ends of its inbox.
+pub(crate) struct Inputs {
+    bound: Vec<Bound>,
+    /// Their names and counts.
+    pub(crate) inputs: Vec<Arc<Input>>,
+    /// The journal thread's end.
+    pub(crate) receiver: InboxReceiver,
+    inbox: Inbox,
+}
+
+impl Inputs {
+    /// Binds all listeners; nothing is read before [`Node::start`], the kernel holds what comes.
+    pub(crate) fn bind(
+        runtime: &Runtime,
+        listeners: &[ListenerConfig],
+        in_flight_bytes: usize,
+        formats: &Arc<FormatSet>,
+        clock: &Clock,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Self> {
+        let _guard = runtime.enter();
+        let (inbox, receiver) =
+            inbox(&InboxConfig { budget_bytes: in_flight_bytes, max_parcels: PARCELS_MAX });
+        let context = InputContext {
+            formats: Arc::clone(formats),
+            inbox: inbox.clone(),
+            clock: Arc::clone(clock),
+            shutdown: shutdown.clone(),
+        };
+        let mut bound = Vec::new();
+        let mut inputs = Vec::new();
+        for config in listeners {
+            let (protocol, address, ledger) = match config.protocol {
+                Protocol::Tcp => {
+                    let input = TcpInput::bind(config, &context)?;
+                    let known = ("tcp", input.local_addr(), input.ledger());
+                    bound.push(Bound::Tcp(input));
+                    known
+                }
+                Protocol::Udp => {
+                    let input = UdpInput::bind(config, &context)?;
+                    let known = ("udp", input.local_addr()?, input.ledger());
+                    bound.push(Bound::Udp(input));
+                    known
+                }
+            };
+            inputs.push(Arc::new(Input { name: config.name.clone(), protocol, address, ledger }));
+        }
+        Ok(Self { bound, inputs, receiver, inbox })
+    }
+}
+
+/// The stages behind the inbox, each with the queue that feeds it still to be joined.
+pub(crate) struct Stages {
+    /// Makes the journal thread from the inbox and the judge's queue.
+    pub(crate) journal: Box<
+        dyn FnOnce(InboxReceiver, std::sync::mpsc::SyncSender<crate::journal_thread::Entry>) -> JournalThread,
+    >,
+    /// Makes the judge thread from its queue and the store's.
+    pub(crate) judge: Box<
+        dyn FnOnce(
+            std::sync::mpsc::Receiver<crate::journal_thread::Entry>,
+            Option<std::sync::mpsc::SyncSender<ingest::Parcel>>,
+        ) -> JudgeThread,
+    >,
+    /// Makes the store thread from its queue; `None`: records are not kept.
+    pub(crate) store: Option<Box<dyn FnOnce(std::sync::mpsc::Receiver<ingest::Parcel>) -> StoreThread>>,
+}
+
+/// A node at work.
+pub(crate) struct Node {
+    listeners: JoinSet<()>,
+    threads: Vec<JoinHandle<()>>,
+    stages: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts all listeners and stages.
+    pub(crate) fn start(runtime: &Runtime, inputs: Inputs, stages: Stages) -> Result<Self> {
+        let Inputs { bound, receiver, inbox, .. } = inputs;
+        let (entries_tx, entries_rx) = sync_channel(PARCELS_MAX + TICKS_MAX);
+        let mut stage_threads = Vec::new();
+        let store_tx = match stages.store {
+            Some(make) => {
+                let (parcels_tx, parcels_rx) = sync_channel(PARCELS_MAX);
+                let store = make(parcels_rx);
+                stage_threads.push(stage("store", move || store.run())?);
+                Some(parcels_tx)
+            }
+            None => None,
+        };
+        let judge = (stages.judge)(entries_rx, store_tx);
+        stage_threads.push(stage("judge", move || judge.run())?);
+        let journal = (stages.journal)(receiver, entries_tx);
+        stage_threads.push(stage("journal", move || journal.run())?);
+
+        let mut listeners = JoinSet::new();
+        let mut threads = Vec::new();
+        for input in bound {
+            match input {
+                Bound::Tcp(input) => drop(listeners.spawn_on(accept(input), runtime.handle())),
+                Bound::Udp(input) => threads.push(stage("udp", move || Ok(input.run()?))?),
+            }
+        }
+        // The listeners hold the inbox: when the last of them is gone, the journal thread knows.
+        drop(inbox);
+        Ok(Self { listeners, threads, stages: stage_threads })
+    }
+
+    /// Waits until the listeners have drained and every stage has done its last work. Call after the shutdown signal.
+    pub(crate) fn finish(mut self, runtime: &Runtime) -> Result<()> {
+        runtime.block_on(async { while self.listeners.join_next().await.is_some() {} });
+        for thread in self.threads.into_iter().chain(self.stages) {
+            thread.join().map_err(|_| anyhow::anyhow!("a stage panicked"))?;
+        }
+        Ok(())
+    }
+}
+
+/// One TCP listener with its connections, until shutdown.
+async fn accept(mut input: TcpInput) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = input.accept() => match accepted {
+                Some(connection) => drop(connections.spawn(connection.run())),
+                None => break,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// A stage of its own thread. A stage that fails or panics ends the process at once: going on without it would lose or
+/// silence lines, while a restart recovers from the journal.
+fn stage(name: &'static str, body: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<()>> {
+    let guarded = move || match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!("{name}: {error:#}; stopping");
+            std::process::exit(1);
+        }
+        Err(_panic) => {
+            tracing::error!("{name}: panicked; stopping");
+            std::process::exit(1);
+        }
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(guarded)
+        .with_context(|| format!("cannot start the {name} thread"))
+}
+
+/// The senders, one task per receiver integration.
+pub(crate) fn start_senders(
+    runtime: &Runtime,
+    integrations: Vec<Integration>,
+    outbox: &sinks::outbox::OutboxHandle,
+    clock: &Clock,
+    shutdown: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut senders = JoinSet::new();
+    for integration in integrations {
+        let ended = raised(shutdown.clone());
+        drop(senders.spawn_on(integration.run(outbox.clone(), Arc::clone(clock), ended), runtime.handle()));
+    }
+    senders
+}
+
+/// The pages, as a task.
+pub(crate) fn start_pages(
+    runtime: &Runtime,
+    listener: tokio::net::TcpListener,
+    deps: dashboards::Deps,
+    shutdown: &watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let ended = raised(shutdown.clone());
+    runtime.spawn(async move {
+        if let Err(error) = dashboards::serve(listener, deps, ended).await {
+            tracing::error!("pages: {error}");
+        }
+    })
+}
+
+/// Ready once the flag is raised or its owner is gone.
+async fn raised(mut flag: watch::Receiver<bool>) {
+    // An error means that the owner is gone.
+    drop(flag.wait_for(|raised| *raised).await);
+}
+
+/// Positions at which a stage stands, for the log at the end.
+pub(crate) fn summary(progress: &crate::progress::Progress) -> String {
+    format!(
+        "{} records judged, journal at {}, stored to {}",
+        progress.judged.load(Relaxed),
+        progress.durable_lsn.load(Relaxed),
+        progress.stored_lsn.load(Relaxed)
+    )
+}

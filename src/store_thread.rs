@@ -1,0 +1,121 @@
+//! The store thread: files the judged batches; when the store fails, feeds it again from the journal.
+//!
+//! Refuses to know: how records are kept.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::Result;
+use ingest::Parcel;
+use ingest::journal::JournalReader;
+use record::{Batch, FormatSet, InstantMs, Lsn};
+use sinks::trace_store::TraceError;
+use sinks::trace_store::embedded::EmbeddedWriter;
+
+use crate::clock::Clock;
+use crate::progress::Progress;
+use crate::replay::Replay;
+
+/// How often the store looks after its files, and tries again after a failure.
+const MAINTAIN_EVERY_MS: i64 = 1_000;
+
+/// Everything the thread owns.
+pub(crate) struct StoreThread {
+    /// Judged batches in journal order.
+    pub(crate) parcels: Receiver<Parcel>,
+    /// The store.
+    pub(crate) writer: EmbeddedWriter,
+    /// The journal's folder; `None` without a journal.
+    pub(crate) journal_dir: Option<PathBuf>,
+    /// Formats of the records.
+    pub(crate) formats: Arc<FormatSet>,
+    /// When to maintain.
+    pub(crate) clock: Clock,
+    /// How far we are.
+    pub(crate) progress: Arc<Progress>,
+    /// What is wrong now.
+    pub(crate) trouble: Option<String>,
+}
+
+impl StoreThread {
+    /// Works until the judge has ended; then files what is left.
+    pub(crate) fn run(mut self) -> Result<()> {
+        // While the store refuses rows, batches pass by: the journal holds them.
+        let mut behind = false;
+        let mut maintained_ms = InstantMs::MIN;
+        loop {
+            let ended =
+                match self.parcels.recv_timeout(Duration::from_millis(MAINTAIN_EVERY_MS.unsigned_abs())) {
+                    Ok(parcel) => {
+                        if !behind {
+                            let appended = self.writer.append(&parcel.batch);
+                            behind = matches!(appended, Err(TraceError::Behind { .. }));
+                            self.say(appended);
+                        }
+                        false
+                    }
+                    Err(RecvTimeoutError::Timeout) => false,
+                    Err(RecvTimeoutError::Disconnected) => true,
+                };
+            let now_ms = (self.clock)();
+            if ended || now_ms >= maintained_ms.saturating_add(MAINTAIN_EVERY_MS) {
+                maintained_ms = now_ms;
+                let mut done = if ended { self.writer.flush() } else { self.writer.maintain(now_ms) };
+                if behind && done.is_ok() {
+                    done = self.catch_up();
+                    behind = done.is_err();
+                }
+                self.say(done);
+                self.publish();
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says it when something failed, and when it goes again.
+    fn say(&mut self, done: Result<(), TraceError>) {
+        let rescue = match self.journal_dir {
+            Some(_) => "the journal keeps the records meanwhile",
+            None => "there is no journal: what does not fit into memory is lost",
+        };
+        let why = done.err().map(|error| format!("{error}; {rescue}"));
+        if why != self.trouble {
+            match &why {
+                Some(why) => tracing::error!("{why}"),
+                None => tracing::info!("trace store: works again"),
+            }
+            self.progress.set_trouble("trace store", why.clone());
+            self.trouble = why;
+        }
+    }
+
+    /// Feeds the store from the journal with everything after what it holds.
+    fn catch_up(&mut self) -> Result<(), TraceError> {
+        self.writer.flush()?;
+        let Some(dir) = &self.journal_dir else { return Ok(()) };
+        let from: Lsn = self.writer.stored_lsn() + 1;
+        let corrupt = |error: &dyn std::fmt::Display| TraceError::Corrupt {
+            path: dir.display().to_string(),
+            message: error.to_string(),
+        };
+        let reader = JournalReader::open(dir, from).map_err(|e| corrupt(&e))?;
+        let mut replay = Replay::new(reader, Arc::clone(&self.formats));
+        let mut batch = Batch::default();
+        while replay.next(&mut batch).map_err(|e| corrupt(&e))? {
+            self.writer.append(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let stats = self.writer.stats();
+        self.progress.stored_lsn.store(self.writer.stored_lsn(), Relaxed);
+        self.progress.fresh_rows.store(stats.fresh_rows as u64, Relaxed);
+        self.progress.files.store(stats.files as u64, Relaxed);
+    }
+}
