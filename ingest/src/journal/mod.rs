@@ -70,7 +70,7 @@ pub struct JournalConfig {
     pub dir: PathBuf,
     /// Size of a segment. Space is taken and given back in segments.
     pub segment_bytes: u64,
-    /// A frame waits at most this long for others to share its sync with.
+    /// Syncs are at least this far apart, unless `commit_bytes` wait; a frame that comes alone does not wait.
     pub commit_interval_ms: u64,
     /// So many bytes are synced without waiting for more.
     pub commit_bytes: usize,

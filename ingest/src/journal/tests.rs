@@ -161,11 +161,14 @@ fn commits_are_due_by_bytes_or_by_time() {
     let (mut journal, _) = Journal::open(&config).unwrap();
     assert_eq!((journal.commit_due(1_000), journal.commit_wait_ms(1_000)), (false, None));
     append(&mut journal, &[line(1_000, "s", b"x")]).unwrap();
+    assert!(journal.commit_due(1_000), "a line that comes alone does not wait");
+    journal.commit().unwrap();
+    append(&mut journal, &[line(1_003, "s", b"x")]).unwrap();
     assert_eq!((journal.commit_due(1_004), journal.commit_wait_ms(1_004)), (false, Some(1)));
     assert!(journal.commit_due(1_005));
     assert!(journal.commit_due(900), "a clock set back delays nothing");
-    append(&mut journal, &[line(1_000, "s", &[b'x'; 150])]).unwrap();
-    assert!(journal.commit_due(1_000));
+    append(&mut journal, &[line(1_003, "s", &[b'x'; 150])]).unwrap();
+    assert!(journal.commit_due(1_003));
     journal.commit().unwrap();
     assert!(!journal.commit_due(2_000));
 }

@@ -28,6 +28,8 @@ pub struct Journal {
     last_recv_ms: InstantMs,
     /// First position of the group that is not yet committed.
     group_lsn: Lsn,
+    /// Receive time of the first entry of the group that was committed last.
+    committed_recv_ms: InstantMs,
     /// Receive time of the group's first entry.
     group_recv_ms: InstantMs,
     pending: Vec<u8>,
@@ -98,7 +100,8 @@ impl Journal {
             durable_lsn: recovery.next_lsn - 1,
             last_recv_ms: recovery.last_recv_ms.unwrap_or(InstantMs::MIN),
             group_lsn: recovery.next_lsn,
-            group_recv_ms: 0,
+            committed_recv_ms: InstantMs::MIN,
+            group_recv_ms: InstantMs::MIN,
             pending: Vec::new(),
             failed: false,
             disk,
@@ -184,24 +187,28 @@ impl Journal {
             self.failed = written.as_ref().is_err_and(|e| !e.is_full());
             written?;
         }
+        if self.group_lsn < self.next_lsn {
+            self.committed_recv_ms = self.group_recv_ms;
+        }
         self.durable_lsn = self.next_lsn - 1;
         self.group_lsn = self.next_lsn;
         Ok(self.durable_lsn)
     }
 
-    /// Whether it is time to commit: enough bytes wait, or the first of them waits long enough.
+    /// Whether it is time to commit: enough bytes wait, or the group before began long enough ago.
     pub fn commit_due(&self, now_ms: InstantMs) -> bool {
         self.pending_bytes() >= self.config.commit_bytes || self.commit_wait_ms(now_ms) == Some(0)
     }
 
-    /// How long the caller may wait for more before it commits; `None` if nothing is pending.
+    /// How long the caller may wait for more before it commits; `None` if nothing is pending. Groups begin at least
+    /// the configured interval apart, so a line that comes alone does not wait at all.
     pub fn commit_wait_ms(&self, now_ms: InstantMs) -> Option<u64> {
         if self.group_lsn == self.next_lsn {
             return None;
         }
         // A clock set back must not stop commits: then it is due at once.
-        let waited = u64::try_from(now_ms - self.group_recv_ms).unwrap_or(u64::MAX);
-        Some(self.config.commit_interval_ms.saturating_sub(waited))
+        let since = u64::try_from(now_ms.saturating_sub(self.committed_recv_ms)).unwrap_or(u64::MAX);
+        Some(self.config.commit_interval_ms.saturating_sub(since))
     }
 
     /// Bytes appended and not yet committed.
