@@ -60,8 +60,16 @@ struct Shared {
     bytes: Arc<Semaphore>,
     parcels: Arc<Semaphore>,
     /// Memory to be used again: the first touch of a page costs more than reading a line into it.
-    pool: Mutex<Vec<Batch>>,
+    pool: Mutex<Pool>,
     waits: AtomicU64,
+}
+
+/// Batches at rest.
+#[derive(Debug, Default)]
+struct Pool {
+    batches: Vec<Batch>,
+    /// Memory that they have taken.
+    bytes: usize,
 }
 
 /// The other side is gone: the process is ending.
@@ -88,7 +96,7 @@ pub fn inbox(config: &InboxConfig) -> (Inbox, InboxReceiver) {
         config: config.clone(),
         bytes: Arc::new(Semaphore::new(config.budget_bytes.min(u32::MAX as usize))),
         parcels: Arc::new(Semaphore::new(max_parcels)),
-        pool: Mutex::new(Vec::new()),
+        pool: Mutex::default(),
         waits: AtomicU64::new(0),
     });
     // Every parcel holds a permit, so the channel is never full.
@@ -113,7 +121,7 @@ impl Inbox {
         // order is the same for all.
         let parcel = Arc::clone(&self.shared.parcels).acquire_owned().await.map_err(|_| InboxClosed)?;
         let bytes = Arc::clone(&self.shared.bytes).acquire_many_owned(wish).await.map_err(|_| InboxClosed)?;
-        let batch = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let batch = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (ledger, shared) = (Arc::clone(ledger), Arc::clone(&self.shared));
         Ok(Parcel { batch, ledger, durable: None, shared, bytes: Some(bytes), _parcel: parcel })
     }
@@ -236,14 +244,22 @@ impl Drop for Parcel {
     fn drop(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
-        if capacity(&batch) > KEEP_BATCH_BYTES || capacity(&batch) == 0 {
-            return;
-        }
+        let bytes = capacity(&batch);
         let mut pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept: usize = pool.len() * KEEP_BATCH_BYTES.min(1 << 20);
-        if kept < self.shared.config.budget_bytes {
-            pool.push(batch);
+        // Half of the budget is enough at rest.
+        if bytes > 0 && bytes <= KEEP_BATCH_BYTES && pool.bytes + bytes <= self.shared.config.budget_bytes / 2
+        {
+            pool.bytes += bytes;
+            pool.batches.push(batch);
         }
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Batch {
+        let batch = self.batches.pop().unwrap_or_default();
+        self.bytes -= capacity(&batch);
+        batch
     }
 }
 

@@ -96,15 +96,22 @@ impl StreamDecoder {
     /// Nothing came for a while: appends a frame that waited for its continuation, gives memory back.
     pub(crate) fn idle(&mut self, batch: &mut Batch) {
         self.flush(batch, batch.rows.len());
-        if self.start == self.end && self.buf.len() > INITIAL_BUFFER_BYTES {
-            self.buf = Vec::new();
-            (self.start, self.end) = (0, 0);
+        if self.buf.len() > self.idle_bytes() {
+            let mut smaller = self.buf[self.start..self.end].to_vec();
+            smaller.resize(self.idle_bytes(), 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            self.buf = smaller;
         }
     }
 
     /// Whether [`StreamDecoder::idle`] would do anything.
     pub(crate) fn wants_idle(&self) -> bool {
-        self.open > 0 || self.buf.len() > INITIAL_BUFFER_BYTES
+        self.open > 0 || self.buf.len() > self.idle_bytes()
+    }
+
+    /// What an idle connection may keep: room for its half frame.
+    fn idle_bytes(&self) -> usize {
+        (self.end - self.start).next_power_of_two().max(INITIAL_BUFFER_BYTES)
     }
 
     /// The stream has ended.

@@ -126,7 +126,12 @@ fn a_buffer_grows_with_its_sender_and_shrinks_when_it_is_idle() {
     let outcome = decode(&mut stream, &[&lines], None);
     assert_eq!(outcome.rows.len(), 30);
     assert_eq!(stream.space().len(), FULL_BUFFER_BYTES);
+    decode(&mut stream, &[&line[1..40_000]], None);
     assert!(stream.wants_idle());
+    stream.idle(&mut Batch::default());
+    assert_eq!((stream.buf.len(), stream.wants_idle()), (65_536, false), "half a line keeps its room");
+    let outcome = decode(&mut stream, &[&line[40_000..]], None);
+    assert_eq!(outcome.rows[0].0.len(), 99_999);
     stream.idle(&mut Batch::default());
     assert_eq!(stream.space().len(), INITIAL_BUFFER_BYTES);
 }
