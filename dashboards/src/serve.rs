@@ -1,20 +1,24 @@
 //! The pages on a listener, with the bounds that `axum::serve` cannot set: time for the request head, connections at
 //! once, life of a connection.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+use tower::ServiceExt as _;
 
 use crate::{Deps, guard, router};
 
-/// Connections at once; more wait in the listener's backlog.
+/// Connections at once. One more ends the oldest that is not being answered, so that silent connections, however many,
+/// keep nobody out.
 pub const CONNECTIONS_MAX: usize = 256;
 /// Time for a request's head to arrive, and so for an idle connection to be kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,6 +30,13 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection as the accept loop sees it.
+struct Seat {
+    task: AbortHandle,
+    /// Requests being answered on it: 0 or 1.
+    answering: Arc<AtomicUsize>,
+}
 
 /// Serves the pages until `shutdown` is ready; then takes no more connections, lets running answers end (at most
 /// 10 s) and returns. Its connections are tasks of its own that end with it: dropping the future ends them at once.
@@ -44,15 +55,21 @@ pub async fn serve(
     }
     let (end, ended) = watch::channel(());
     let mut connections = JoinSet::new();
+    let mut seats: VecDeque<Seat> = VecDeque::with_capacity(CONNECTIONS_MAX);
     let mut shutdown = pin!(shutdown);
     loop {
-        let has_room = connections.len() < CONNECTIONS_MAX;
         tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if has_room => match accepted {
+            Some(_) = connections.join_next() => seats.retain(|seat| !seat.task.is_finished()),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if make_room(&mut seats) => {
+                    let answering = Arc::new(AtomicUsize::new(0));
+                    let served = connection(stream, app.clone(), Arc::clone(&answering), ended.clone());
+                    seats.push_back(Seat { task: connections.spawn(served), answering });
+                }
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, app.clone(), ended.clone()));
+                    drop(stream);
+                    tracing::warn!("pages: {CONNECTIONS_MAX} answers at once: a connection was refused");
                 }
                 Err(error) => {
                     tracing::warn!(%error, "pages: a connection could not be accepted");
@@ -67,10 +84,51 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, app: Router, mut ended: watch::Receiver<()>) {
+/// Frees a seat if none is left; false when every connection is being answered.
+fn make_room(seats: &mut VecDeque<Seat>) -> bool {
+    if seats.len() < CONNECTIONS_MAX {
+        return true;
+    }
+    let idle = seats.iter().position(|seat| seat.answering.load(Ordering::Relaxed) == 0);
+    let Some(seat) = idle.and_then(|index| seats.remove(index)) else { return false };
+    seat.task.abort();
+    true
+}
+
+/// Counts a request as being answered while it lives.
+struct Answering(Arc<AtomicUsize>);
+
+impl Answering {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    answering: Arc<AtomicUsize>,
+    mut ended: watch::Receiver<()>,
+) {
+    let service = hyper::service::service_fn(move |request| {
+        let running = Answering::new(&answering);
+        let answer = app.clone().oneshot(request);
+        async move {
+            let response = answer.await;
+            drop(running);
+            response
+        }
+    });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-    let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
+    let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // An error is the visitor's: a broken request or a connection cut off.
         _ = served.as_mut() => return,

@@ -73,7 +73,7 @@ fn alerts() {
     ];
     check("/alerts/9f3c21d07be4a618", 200, &words);
     let page = get(deps(), "/alerts/9f3c21d07be4a618").text;
-    let samples = &page[page.find("Sample lines").unwrap()..];
+    let (_, samples) = page.split_once("Sample lines").unwrap();
     assert_eq!(
         samples.matches("href=\"../orders/CEX1607220005751\"").count(),
         2,

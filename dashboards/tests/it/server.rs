@@ -38,3 +38,28 @@ fn answers_and_ends() {
         assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
     });
 }
+
+#[test]
+fn silent_connections_keep_nobody_out() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = dashboards::serve(listener, deps(), async move { drop(stopped.await) });
+        let visitor = async {
+            let mut silent = Vec::new();
+            for _ in 0..dashboards::CONNECTIONS_MAX {
+                silent.push(TcpStream::connect(address).await.unwrap());
+            }
+            assert!(ask(address, "localhost").await.starts_with("HTTP/1.1 200 OK"));
+            let mut byte = [0];
+            assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest made room");
+            let youngest = silent.last().unwrap();
+            assert!(youngest.try_read(&mut byte).is_err(), "the others are kept");
+            stop.send(()).unwrap();
+        };
+        let (served, ()) = tokio::join!(server, visitor);
+        served.unwrap();
+    });
+}
