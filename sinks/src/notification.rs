@@ -138,6 +138,32 @@ impl Notification {
         }
     }
 
+    /// News that nothing happened: for trying out a receiver.
+    pub(crate) fn test(target: &str, now_ms: InstantMs) -> Self {
+        let map = |name: &str, value: String| BTreeMap::from([(name.to_owned(), value)]);
+        Self {
+            alert_id: format!("test{now_ms:x}"),
+            fingerprint: "0000000000000000".to_owned(),
+            status: Status::Firing,
+            withdrawn: false,
+            labels: map("alertname", "WatchroomTest".to_owned()),
+            annotations: map("summary", format!("This is only a test of {target}")),
+            starts_ms: now_ms,
+            ends_ms: None,
+            kind: "test".to_owned(),
+            reason: "somebody asked for it".to_owned(),
+            gate: String::new(),
+            thresholds: BTreeMap::new(),
+            buckets: Vec::new(),
+            distinct: Vec::new(),
+            distinct_count: 0,
+            orders: Vec::new(),
+            orders_count: 0,
+            amount: None,
+            samples: Vec::new(),
+        }
+    }
+
     /// The rule's name.
     pub fn alertname(&self) -> &str {
         self.labels.get("alertname").map_or("", String::as_str)

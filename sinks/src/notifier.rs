@@ -11,8 +11,10 @@ use std::future::Future;
 
 use record::InstantMs;
 
-use crate::notification::Scene;
-use crate::outbox::{Attempt, Clock, IntegrationKind, OutboxHandle, Outcome, Route, Target, run_receiver};
+use crate::notification::{Notification, Scene};
+use crate::outbox::{
+    Attempt, Clock, IntegrationKind, OutboxHandle, Outcome, Route, Target, delivery_id, run_receiver,
+};
 use crate::receivers::{Receiver, ReceiverError, check};
 pub use log::LogNotifier;
 pub use mail::MailNotifier;
@@ -59,6 +61,24 @@ impl Integration {
     /// Sends this integration's deliveries until `shutdown` is ready. Spawn one per integration.
     pub async fn run(self, outbox: OutboxHandle, clock: Clock, shutdown: impl Future<Output = ()> + Send) {
         run_receiver(self.route.target, self.notifier, outbox, clock, shutdown).await;
+    }
+
+    /// Sends a test notification at once, past the outbox: to see whether a receiver is configured rightly.
+    pub async fn test(&self, now_ms: InstantMs) -> Outcome {
+        let target = self.route.target.to_string();
+        let notification = Notification::test(&target, now_ms);
+        let delivery_id = delivery_id(&notification.alert_id, notification.status, &target);
+        let attempt = Attempt {
+            firing_id: delivery_id.clone(),
+            delivery_id,
+            number: 1,
+            possible_repeat: false,
+            created_ms: now_ms,
+            started_ms: now_ms,
+            target,
+            notification,
+        };
+        self.notifier.send(&attempt, now_ms).await
     }
 }
 

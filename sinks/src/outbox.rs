@@ -107,7 +107,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens or makes the file. Attempts under way when it was last closed are now `uncertain` and due at once;
+    /// Opens or makes the file; one process at a time (a second one would take the first one's attempts under way for
+    /// a crash's). Attempts under way when it was last closed are now `uncertain` and due at once;
     /// deliveries to integrations that are no longer in `routes` are dead.
     pub fn open(path: &Path, config: OutboxConfig, routes: Vec<Route>) -> Result<Self, OutboxError> {
         let mut connection = Connection::open(path)?;
@@ -225,18 +226,18 @@ impl Outbox {
         self.routes.iter().filter_map(|r| self.counts.get(&r.target.to_string()).cloned()).collect()
     }
 
+    /// Attempts to a target that nobody attends to any more (their sender ended) are uncertain and due at once.
+    /// Returns how many there were.
+    pub fn reclaim(&mut self, target: &str) -> Result<usize, OutboxError> {
+        let tx = self.connection.transaction()?;
+        let reclaimed = abandon(&tx, Some(target))?;
+        tx.commit()?;
+        Ok(reclaimed)
+    }
+
     fn recover(&mut self) -> Result<(), OutboxError> {
         let tx = self.connection.transaction()?;
-        tx.execute(
-            "UPDATE attempt SET outcome = 'uncertain', detail = 'the process ended during the attempt' \
-             WHERE outcome IS NULL",
-            [],
-        )?;
-        tx.execute(
-            "UPDATE delivery SET state = 'uncertain', uncertain = uncertain + 1, next_ms = 0, \
-             last_error = 'the process ended during the attempt' WHERE state = 'sending'",
-            [],
-        )?;
+        abandon(&tx, None)?;
         for (target, waiting) in waiting_by_target(&tx)? {
             if let Some(counts) = self.counts.get_mut(&target) {
                 counts.queue_length = waiting.unsigned_abs();
@@ -251,6 +252,22 @@ impl Outbox {
         tx.commit()?;
         Ok(())
     }
+}
+
+/// Attempts under way, of one target or all, become uncertain. Returns how many deliveries there were.
+fn abandon(tx: &Transaction<'_>, target: Option<&str>) -> Result<usize, rusqlite::Error> {
+    tx.execute(
+        "UPDATE attempt SET outcome = 'uncertain', detail = 'the sender ended during the attempt' \
+         WHERE outcome IS NULL AND delivery_id IN \
+         (SELECT delivery_id FROM delivery WHERE state = 'sending' AND (?1 IS NULL OR target = ?1))",
+        [target],
+    )?;
+    tx.execute(
+        "UPDATE delivery SET state = 'uncertain', uncertain = uncertain + 1, next_ms = 0, \
+         last_error = 'the sender ended during the attempt' \
+         WHERE state = 'sending' AND (?1 IS NULL OR target = ?1)",
+        [target],
+    )
 }
 
 /// A notification that cannot be read is dead, so that it does not block those behind it.

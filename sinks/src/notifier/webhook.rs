@@ -22,6 +22,9 @@ use payload::payload;
 const ANSWER_MAX_BYTES: usize = 4 * 1024;
 /// A URL's path or query shorter than this holds no key and is not looked for in answers.
 const URL_KEY_MIN_BYTES: usize = 6;
+/// A connection is used again within this time: shorter than servers keep theirs, for a request into a connection
+/// that the server is just closing has an uncertain end.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,7 @@ impl WebhookNotifier {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .user_agent(concat!("watchroom/", env!("CARGO_PKG_VERSION")))
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout);
         if let Some(pem) = config.http_config.tls_config.ca_pem()? {

@@ -5,13 +5,17 @@
 //! What the database refuses (disk full) is kept in memory, bounded, and tried again before anything newer.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use record::InstantMs;
 use rules::Transition;
 use tokio::sync::Notify as Wake;
 
-use super::{Attempt, Delivery, DeliveryState, Filter, Outbox, OutboxCounts, OutboxError, Outcome};
+use super::{
+    Attempt, Delivery, DeliveryState, Filter, Outbox, OutboxConfig, OutboxCounts, OutboxError, Outcome,
+};
+use crate::notifier::Integration;
 
 /// Transitions kept in memory while the database refuses them.
 const BACKLOG_MAX: usize = 10_000;
@@ -62,6 +66,16 @@ impl OutboxHandle {
         Self(Arc::new(Shared { inner: Mutex::new(inner), wakes }))
     }
 
+    /// Opens an outbox ([`Outbox::open`]) for integrations and shares it.
+    pub fn open(
+        path: &Path,
+        config: OutboxConfig,
+        integrations: &[Integration],
+    ) -> Result<Self, OutboxError> {
+        let routes = integrations.iter().map(|i| i.route.clone()).collect();
+        Ok(Self::new(Outbox::open(path, config, routes)?))
+    }
+
     /// Takes transitions and wakes the senders. Blocks for one transaction. After an error the transitions are kept
     /// in memory (at most 10,000) and tried again by each later call and by the senders; do not hand them in again,
     /// and keep no engine snapshot that is newer than them while [`OutboxHandle::backlog_len`] is not 0.
@@ -90,6 +104,17 @@ impl OutboxHandle {
                 shared.wake();
             }
             inner.next(&target, now_ms)
+        })
+        .await
+    }
+
+    /// Takes up what an earlier sender of this target left when it ended.
+    pub(super) async fn reclaim(&self, target: &str) -> Result<usize, OutboxError> {
+        let target = target.to_owned();
+        self.blocking(move |shared| {
+            let mut inner = shared.lock();
+            let reclaimed = inner.outbox.reclaim(&target);
+            inner.note(reclaimed)
         })
         .await
     }

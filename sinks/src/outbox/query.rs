@@ -39,14 +39,16 @@ pub struct Filter {
 
 impl Outbox {
     /// Deliveries to a target (`duty/email[0]`) that may be sent now, longest due first; at most 64. The firing news
-    /// of an alert always comes before the resolved.
+    /// of an alert always comes before the resolved. What is due further ahead than any backoff is due now: the clock
+    /// was set back.
     pub fn due(&self, now_ms: InstantMs, target: &str) -> Result<Vec<Delivery>, OutboxError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM delivery d WHERE d.target = ?1 AND d.state IN ('pending', 'retry', 'uncertain') \
-             AND d.next_ms <= ?2 AND {IN_ORDER} ORDER BY d.next_ms, d.rowid LIMIT {DUE_MAX}"
+             AND (d.next_ms <= ?2 OR d.next_ms > ?3) AND {IN_ORDER} ORDER BY d.next_ms, d.rowid LIMIT {DUE_MAX}"
         );
+        let ahead_ms = now_ms.saturating_add(self.config.backoff_max_ms);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![target, now_ms], delivery)?;
+        let rows = statement.query_map(params![target, now_ms, ahead_ms], delivery)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -25,7 +25,8 @@ const LOOK_AGAIN_MS: i64 = 60_000;
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Sends a target's deliveries until `shutdown` is ready. An attempt under way then has five seconds to end;
-/// otherwise it is recorded as uncertain and sent again after the next start.
+/// otherwise it is recorded as uncertain and sent again after the next start. Run one per target; it may be run again
+/// after it ended, however it ended.
 pub async fn run_receiver<N: Notify>(
     target: Target,
     notifier: N,
@@ -35,6 +36,9 @@ pub async fn run_receiver<N: Notify>(
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     let key = target.to_string();
+    if let Err(error) = outbox.reclaim(&key).await {
+        tracing::error!(to = key, %error, "outbox: cannot take up the attempts of an earlier sender");
+    }
     loop {
         let wait = match outbox.next(&key, clock()).await {
             Ok(Next::Send(attempt)) => {

@@ -35,6 +35,7 @@ CREATE TABLE delivery (
   FOREIGN KEY (alert_id, status) REFERENCES alert (alert_id, status)
 );
 CREATE INDEX delivery_waiting ON delivery (target, next_ms) WHERE state IN ('pending', 'retry', 'uncertain');
+CREATE INDEX delivery_sending ON delivery (target) WHERE state = 'sending';
 CREATE INDEX delivery_updated ON delivery (updated_ms);
 CREATE TABLE attempt (
   delivery_id TEXT NOT NULL REFERENCES delivery (delivery_id) ON DELETE CASCADE,
@@ -45,7 +46,6 @@ CREATE TABLE attempt (
   detail      TEXT,
   PRIMARY KEY (delivery_id, number)
 ) WITHOUT ROWID;
-CREATE INDEX attempt_open ON attempt (delivery_id) WHERE outcome IS NULL;
 ";
 
 /// Durability settings, and the tables if they are not there.

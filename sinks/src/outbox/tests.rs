@@ -251,4 +251,15 @@ fn what_the_database_refuses_is_kept_and_goes_first_later() {
     assert_eq!((counts.backlog_length, counts.storage_error), (0, None));
 }
 
+#[test]
+fn a_clock_set_back_silences_nobody() {
+    let scratch = Scratch::new();
+    let mut outbox = open(&scratch);
+    outbox.enqueue(&[fired("a")], 10_000_000).expect("takes");
+    attempt(&mut outbox, 10_000_000, MAIL, &failed());
+    assert_eq!(due_ids(&outbox, 10_000_000, MAIL), [], "waits its second");
+    assert_eq!(due_ids(&outbox, 10_000_000 - 3_600_000, MAIL).len(), 1, "an hour back");
+}
+
 mod model;
+mod runner;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use lettre::message::{Mailbox, Mailboxes};
 use serde::Deserialize;
 
-use super::{KeyError, TlsConfig, read_secret, yes};
+use super::secret::check_secret;
+use super::{KeyError, TlsConfig, yes};
 
 /// Mails to one list of addresses, by SMTP (`smarthost`) or into a folder (`directory`): exactly one of the two.
 #[derive(Debug, Clone, Deserialize)]
@@ -146,7 +147,7 @@ impl EmailConfig {
         if self.tls() == MailTls::None {
             return Err(("auth_username", "would go over the wire in clear text; use TLS".to_owned()));
         }
-        read_secret(path).map(drop).map_err(|e| ("auth_password_file", e.to_string()))
+        check_secret(path).map(drop).map_err(|e| ("auth_password_file", e.to_string()))
     }
 }
 

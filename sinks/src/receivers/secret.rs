@@ -54,6 +54,16 @@ pub enum SecretError {
     },
 }
 
+/// Says in the log if everybody on the machine may read a secret. Returns the secret's checked content.
+pub(super) fn check_secret(path: &Path) -> Result<Secret, SecretError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let secret = read_secret(path)?;
+    if std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
+        tracing::warn!(path = %path.display(), "every user of this machine can read this secret file: chmod 0600");
+    }
+    Ok(secret)
+}
+
 /// Reads a secret: the file's text without line ends at its end. Read anew at each use, so it can be rotated.
 pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     let io = |source| SecretError::Io { path: path.to_owned(), source };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::secret::check_secret;
 use super::{KeyError, Secret, SecretError, read_secret, yes};
 
 /// A POST with Alertmanager's payload version 4 per notification. Redirects are not followed.
@@ -98,7 +99,7 @@ impl WebhookConfig {
             return Err(("http_config", "has authorization and basic_auth; give one of the two".to_owned()));
         }
         for path in self.http_config.secret_files() {
-            read_secret(path).map_err(|e| ("http_config", e.to_string()))?;
+            check_secret(path).map_err(|e| ("http_config", e.to_string()))?;
         }
         self.http_config.tls_config.check().map_err(|e| ("http_config.tls_config.ca_file", e))
     }
