@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: rules, pages, mail.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
 use rules::{Alert, AlertState, Change, Transition};
@@ -16,7 +16,8 @@ pub struct AlertBook(Arc<RwLock<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    live: Vec<Arc<Alert>>,
+    /// By id: an alert storm must not make each transition walk through all alerts.
+    live: HashMap<String, Arc<Alert>>,
     resolved: VecDeque<Arc<Alert>>,
 }
 
@@ -26,10 +27,12 @@ impl AlertBook {
         let mut pages = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         for transition in transitions {
             let alert = &transition.alert;
-            pages.live.retain(|known| known.id != alert.id);
+            pages.live.remove(&alert.id);
             pages.resolved.retain(|known| known.id != alert.id);
             match transition.change {
-                Change::Pending | Change::Fired | Change::Updated => pages.live.push(Arc::clone(alert)),
+                Change::Pending | Change::Fired | Change::Updated => {
+                    pages.live.insert(alert.id.clone(), Arc::clone(alert));
+                }
                 Change::Dropped => {}
                 Change::Resolved | Change::Withdrawn => {
                     pages.resolved.push_front(Arc::clone(alert));
@@ -39,11 +42,14 @@ impl AlertBook {
         }
     }
 
-    /// Pending and firing, firing first, newest first.
+    /// Pending and firing, firing first, newest first, then by id.
     pub fn live(&self) -> Vec<Arc<Alert>> {
         let pages = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut live = pages.live.clone();
-        live.sort_by_key(|a| (a.state != AlertState::Firing, std::cmp::Reverse(a.active_ms)));
+        let mut live: Vec<_> = pages.live.values().cloned().collect();
+        live.sort_by(|a, b| {
+            let key = |a: &Alert| (a.state != AlertState::Firing, std::cmp::Reverse(a.active_ms));
+            key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
+        });
         live
     }
 
@@ -55,7 +61,7 @@ impl AlertBook {
     /// One alert by its id, live or resolved.
     pub fn find(&self, id: &str) -> Option<Arc<Alert>> {
         let pages = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pages.live.iter().chain(&pages.resolved).find(|a| a.id == id).cloned()
+        pages.live.get(id).or_else(|| pages.resolved.iter().find(|a| a.id == id)).cloned()
     }
 }
 

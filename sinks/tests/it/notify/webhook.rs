@@ -5,7 +5,7 @@ use sinks::notifier::Notify as _;
 
 use super::conformance::{notifier, webhook};
 use super::hook::{Hook, Reply, Request};
-use super::{START_MS, Scratch, attempt, fired, resolved, soon};
+use super::{START_MS, Scratch, attempt, fired, receivers, resolved, soon};
 
 async fn post(attempt: &sinks::outbox::Attempt) -> Request {
     let scratch = Scratch::new();
@@ -109,4 +109,15 @@ async fn basic_authentication_and_a_url_from_a_file() {
     let outcome = soon(notifier(&yaml).send(&attempt(&fired("a")), START_MS)).await;
     assert_eq!(hook.request().await.header("authorization"), Some("Basic dzpwYXNzLXMzY3JldA=="));
     assert!(!outcome.detail().contains("dzpwYXNz"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_can_be_tried_out() {
+    let scratch = Scratch::new();
+    let mut hook = Hook::start(&[Reply::Status(200, "", "")]).await;
+    let integrations = receivers(&webhook(&scratch, &hook.url, 2_000));
+    assert_eq!(soon(integrations[0].test(START_MS)).await.word(), "sent");
+    let body: serde_json::Value = serde_json::from_str(&hook.request().await.body).expect("JSON");
+    assert_eq!(body["commonLabels"]["alertname"], "WatchroomTest");
+    assert_eq!(body["commonAnnotations"]["summary"], "This is only a test of duty/webhook[0]");
 }
