@@ -207,11 +207,10 @@ impl Decoder {
         }
         let Batch { bytes, spans, .. } = batch;
         let Choice { format, plain, laid_out } = self.choose(&bytes[base..], &header, base, spans);
-        let formats = Arc::clone(&self.formats);
-        let described = formats.get(format);
-        if described.unescape && !escaped {
+        if self.formats.get(format).unescape && !escaped {
             self.unescape(batch, base, &mut header, &mut arrival.flags);
         }
+        let described = self.formats.get(format);
         if !laid_out || described.unescape {
             batch.spans.truncate(spans_start);
             lay_out::columns(batch, described, base, &header);

@@ -137,6 +137,9 @@ pub struct Format {
     pub(crate) header_time: bool,
     pub(crate) min_columns: usize,
     pub(crate) detect: Option<DetectConfig>,
+    /// The column whose words tell the format, and the length of the longest of them.
+    pub(crate) hint_column: Option<usize>,
+    pub(crate) hint_bytes_max: usize,
     pub(crate) plan: Plan,
 }
 

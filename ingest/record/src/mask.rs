@@ -20,13 +20,17 @@ const SHOWN_END: usize = 4;
 pub fn mask_cards(line: &mut [u8]) -> usize {
     let mut masked = 0;
     let mut from = 0;
-    // No card number is shorter than 13 bytes: if the byte 12 ahead can be in none, none begins in the 13 up to it.
-    while let Some(&ahead) = line.get(from + CARD_DIGITS_MIN - 1) {
-        if !is_card_byte(ahead) {
-            from += CARD_DIGITS_MIN;
+    // No card number is shorter than 13 bytes: the last byte of the next 13 that can be in none is where to go on. In
+    // most text that is the thirteenth itself.
+    while let Some(window) = line.get(from..from + CARD_DIGITS_MIN) {
+        if let Some(none) = window.iter().rposition(|b| !is_card_byte(*b)) {
+            from += none + 1;
             continue;
         }
-        let Some(first) = line[from..].iter().position(u8::is_ascii_digit) else { break };
+        let Some(first) = window.iter().position(u8::is_ascii_digit) else {
+            from += CARD_DIGITS_MIN;
+            continue;
+        };
         let start = from + first;
         let end = run_end(line, start);
         if end - start >= CARD_DIGITS_MIN {

@@ -6,7 +6,8 @@
 mod bsd;
 mod ietf;
 
-use nom::bytes::complete::{tag, take_while_m_n};
+use nom::bytes::complete::{tag, take, take_while_m_n};
+use nom::combinator::verify;
 use nom::sequence::delimited;
 use nom::{IResult, Parser};
 
@@ -75,7 +76,16 @@ pub fn parse_header(frame: &[u8]) -> Header {
         Err(_) => (None, frame),
     };
     let parts = match pri {
-        Some(_) => ietf::parse(after_pri).or_else(|| bsd::parse(after_pri)),
+        // A version has at most three digits; the RFC 3339 timestamp of the other form begins with four.
+        Some(_)
+            if matches!(
+                after_pri,
+                [b'1'..=b'9', b' ', ..] | [_, b'0'..=b'9', b' ', ..] | [_, _, b'0'..=b'9', b' ', ..]
+            ) =>
+        {
+            ietf::parse(after_pri).or_else(|| bsd::parse(after_pri))
+        }
+        Some(_) => bsd::parse(after_pri),
         None => bsd::parse_file_line(frame),
     };
     let parts = parts.unwrap_or(Parts { message: after_pri, ..Parts::default() });
@@ -110,9 +120,50 @@ fn pri(input: &[u8]) -> IResult<&[u8], u8> {
         .parse(input)
 }
 
-/// A run of printable bytes without a space; bytes of other scripts count as printable.
+/// Everything up to the next space or the end; at least one byte.
 fn word(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    nom::bytes::complete::take_while1(|b: u8| b > b' ' && b != 0x7F).parse(input)
+    let end = memchr::memchr(b' ', input).unwrap_or(input.len());
+    verify(take(end), |word: &[u8]| !word.is_empty()).parse(input)
+}
+
+/// Which bytes a name may hold, as a table: one look-up a byte.
+struct Class([bool; 256]);
+
+impl Class {
+    /// Printable ASCII that is not in `but`.
+    const fn printable_but(but: &[u8]) -> Self {
+        let mut table = [false; 256];
+        let mut b = b'!';
+        while b <= b'~' {
+            table[b as usize] = true;
+            b += 1;
+        }
+        Self::set(table, but, false)
+    }
+
+    /// Letters, digits and what is in `and`.
+    const fn alphanumeric_and(and: &[u8]) -> Self {
+        let mut table = [false; 256];
+        let mut b = 0;
+        while b < 128_u8 {
+            table[b as usize] = b.is_ascii_alphanumeric();
+            b += 1;
+        }
+        Self::set(table, and, true)
+    }
+
+    const fn set(mut table: [bool; 256], bytes: &[u8], value: bool) -> Self {
+        let mut i = 0;
+        while i < bytes.len() {
+            table[bytes[i] as usize] = value;
+            i += 1;
+        }
+        Self(table)
+    }
+
+    fn has(&self, b: u8) -> bool {
+        self.0[usize::from(b)]
+    }
 }
 
 #[cfg(test)]

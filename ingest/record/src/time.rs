@@ -27,6 +27,7 @@ pub fn parse_timestamp(text: &[u8], zone: Tz) -> Option<InstantMs> {
 }
 
 /// The same text as milliseconds since 1970-01-01 00:00 of its own, unnamed zone.
+#[inline]
 pub(crate) fn local_ms(text: &[u8]) -> Option<i64> {
     let (to_seconds, fraction) = text.split_first_chunk::<TO_SECONDS_LEN>()?;
     Some(seconds_ms(to_seconds, b' ')? + fraction_ms(fraction)?)
@@ -56,15 +57,15 @@ fn iso_local_ms(text: &[u8]) -> Option<(i64, Option<i64>)> {
         return None;
     }
     let local = seconds_ms(to_seconds, between)?;
-    let is_offset = |b: &u8| matches!(b, b'Z' | b'+' | b'-');
-    let (fraction, offset) = rest.split_at(rest.iter().position(is_offset).unwrap_or(rest.len()));
+    let is_fraction = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let (fraction, offset) = rest.split_at(rest.iter().position(|b| !is_fraction(b)).unwrap_or(rest.len()));
     let local = local + fraction_ms(fraction)?;
     let offset_ms = match offset {
         [] => None,
         b"Z" => Some(0),
-        [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => {
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
             let (hours, minutes) = (two(*h1, *h2)?, two(*m1, *m2)?);
-            if hours > 23 || minutes > 59 || *sign == b'Z' {
+            if hours > 23 || minutes > 59 {
                 return None;
             }
             let size = hours * HOUR_MS + minutes * MINUTE_MS;
@@ -94,13 +95,13 @@ pub(crate) fn parse_pattern(text: &str, pattern: &str, zone: Tz) -> Option<Insta
 }
 
 /// `YYYY-MM-DD?HH:MM:SS` with `between` for the question mark.
+#[inline]
 fn seconds_ms(text: &[u8; TO_SECONDS_LEN], between: u8) -> Option<i64> {
-    let [y1, y2, y3, y4, d1, mo1, mo2, d2, da1, da2, sp, h1, h2, c1, mi1, mi2, c2, s1, s2] = *text;
-    if [d1, d2, sp, c1, c2] != [b'-', b'-', between, b':', b':'] {
-        return None;
-    }
-    let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(mo1, mo2)?, two(da1, da2)?);
-    let (hour, minute, second) = (two(h1, h2)?, two(mi1, mi2)?, two(s1, s2)?);
+    let date = pairs(text.first_chunk()?, b"0000-00-")?;
+    let day = pairs(text[8..16].first_chunk()?, &[b'0', b'0', between, b'0', b'0', b':', b'0', b'0'])?;
+    let time = pairs(text.last_chunk()?, b"00:00:00")?;
+    let (year, month, day) = (date(0) * 100 + date(2), date(5), day(0));
+    let (hour, minute, second) = (time(0), time(3), time(6));
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
@@ -108,8 +109,32 @@ fn seconds_ms(text: &[u8; TO_SECONDS_LEN], between: u8) -> Option<i64> {
     Some(days * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS)
 }
 
+/// Compares eight bytes with a shape at once, in which `0` stands for any digit. Gives the number that the two digits
+/// from a place on are.
+#[inline]
+fn pairs(text: &[u8; 8], shape: &[u8; 8]) -> Option<impl Fn(u32) -> i64 + use<>> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let shape = u64::from_le_bytes(*shape);
+    // A digit becomes its value, any other byte that is as it should be becomes 0.
+    let values = u64::from_le_bytes(*text) ^ shape;
+    // 0x0F where the shape has `0` (no other byte of a shape is 0x30), for the bytes that may differ from it.
+    let digits = {
+        let differs = shape ^ (ONES * u64::from(b'0'));
+        let is_zero = !((((differs & (ONES * 0x7F)) + ONES * 0x7F) | differs) >> 7) & ONES;
+        is_zero * 0x0F
+    };
+    // Adding 0x76 to a value from 10 to 15 carries into the top bit.
+    let fits = values & !digits == 0 && values.wrapping_add(ONES * 0x76) & (ONES * 0x80) == 0;
+    let tens = values.wrapping_mul(10).wrapping_add(values >> 8);
+    fits.then_some(move |place: u32| i64::from((tens >> (place * 8)) as u8))
+}
+
 /// Empty, or a point and one to nine digits; milliseconds, the rest is cut off.
+#[inline]
 fn fraction_ms(text: &[u8]) -> Option<i64> {
+    if let [b'.', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] = text {
+        return Some(i64::from(a - b'0') * 100 + i64::from(b - b'0') * 10 + i64::from(c - b'0'));
+    }
     let Some((point, digits)) = text.split_first() else { return Some(0) };
     if *point != b'.' || digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -124,6 +149,7 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
 }
 
 /// Days since 1970-01-01 of a date of the Gregorian calendar; `None` if there is no such date.
+#[inline]
 pub(crate) fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
     const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

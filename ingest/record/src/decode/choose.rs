@@ -183,12 +183,12 @@ impl Decoder {
 /// Whether the hints about columns fit a line that has been split.
 fn hinted(format: &Format, detect: &DetectConfig, line: &Line<'_>, spans: &[Span]) -> bool {
     let found = spans.len() - line.first;
-    let by_field = detect.field.as_ref().is_some_and(|hint| {
+    let by_field = format.hint_column.is_some_and(|column| {
+        let text = line.field(spans, column);
+        let words = detect.field.iter().flat_map(|hint| &hint.values);
         found >= format.min_columns.min(format.columns().len())
-            && format.column(&hint.column).is_some_and(|column| {
-                let text = line.field(spans, column);
-                hint.values.iter().any(|v| v.as_bytes() == text)
-            })
+            && text.len() <= format.hint_bytes_max
+            && words.into_iter().any(|w| w.as_bytes() == text)
     });
     by_field || detect.columns == Some(found) && line.time_reads(spans, format)
 }

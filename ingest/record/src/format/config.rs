@@ -124,6 +124,25 @@ fn default_delimiter() -> String {
 }
 
 impl FormatConfig {
+    /// A description with nothing but a name and a time column: for formats described in code.
+    pub fn new(name: &str, time: &str) -> Self {
+        Self {
+            name: name.into(),
+            grammar: GrammarConfig::default(),
+            delimiter: default_delimiter(),
+            encoding: Encoding::default(),
+            zone: None,
+            continuation: false,
+            unescape: false,
+            columns: Vec::new(),
+            time: Some(time.into()),
+            header_time: false,
+            rest: false,
+            min_columns: None,
+            detect: None,
+        }
+    }
+
     /// The format, in the platform's zone unless it names its own.
     pub(super) fn build(&self, platform_zone: Tz) -> Result<Format, FormatError> {
         let zone = self.zone(&self.zone, "zone")?.unwrap_or(platform_zone);
@@ -161,7 +180,10 @@ impl FormatConfig {
                 );
             }
         };
+        let hint = self.detect.as_ref().and_then(|d| d.field.as_ref());
         Ok(Format {
+            hint_column: hint.and_then(|h| columns.iter().position(|c| *c.name == *h.column)),
+            hint_bytes_max: hint.and_then(|h| h.values.iter().map(String::len).max()).unwrap_or(0),
             name: Arc::from(&*self.name),
             plan: Plan::new(&columns),
             time_column,

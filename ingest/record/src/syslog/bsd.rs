@@ -5,11 +5,11 @@
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while_m_n, take_while1};
 use nom::character::complete::char;
-use nom::combinator::opt;
+use nom::combinator::{opt, verify};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
-use super::{Parts, SyslogTime, word};
+use super::{Class, Parts, SyslogTime, word};
 use crate::time::parse_rfc3339;
 
 const HOST_BYTES_MAX: usize = 255;
@@ -52,7 +52,8 @@ pub(super) fn parse_file_line(line: &[u8]) -> Option<Parts<'_>> {
 
 /// Either form of timestamp and the space behind it; none behind the last byte of the frame.
 fn timestamp(input: &[u8]) -> IResult<&[u8], (&[u8], SyslogTime)> {
-    let (rest, (text, time)) = alt((yearless, rfc3339)).parse(input)?;
+    let is_named = input.first().is_some_and(u8::is_ascii_alphabetic);
+    let (rest, (text, time)) = if is_named { yearless(input)? } else { rfc3339(input)? };
     let (rest, _) = opt(char(' ')).parse(rest)?;
     Ok((rest, (text, time)))
 }
@@ -92,9 +93,8 @@ fn yearless(input: &[u8]) -> IResult<&[u8], (&[u8], SyslogTime)> {
 
 /// A host name or address and the space behind it. `*` is there because card numbers are masked everywhere.
 fn host(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    let is_host =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'%' | b'/' | b'*');
-    let (rest, name) = take_while1(is_host).parse(input)?;
+    static HOST: Class = Class::alphanumeric_and(b".-_:%/*");
+    let (rest, name) = take_while1(|b| HOST.has(b)).parse(input)?;
     let (rest, _) = char(' ').parse(rest)?;
     if name.len() > HOST_BYTES_MAX || begins_with_date(input) {
         return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Verify)));
@@ -126,8 +126,8 @@ fn bare_tag(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn tag_name(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    let is_tag = |b: u8| b > b' ' && b < 0x7F && !matches!(b, b':' | b'[' | b']' | b'|' | b'=' | b'"');
-    take_while_m_n(1, TAG_BYTES_MAX, is_tag).parse(input)
+    static TAG: Class = Class::printable_but(b":[]|=\"");
+    verify(take_while1(|b| TAG.has(b)), |name: &[u8]| name.len() <= TAG_BYTES_MAX).parse(input)
 }
 
 /// `YYYY-MM-DD hh:`: no host and no tag.
