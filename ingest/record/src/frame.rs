@@ -165,7 +165,8 @@ impl Framer {
         // Where the longest line that is not cut ends, CR and NUL of its trailer included.
         let limit = self.max_frame_bytes + 2;
         let seen = &buf[..buf.len().min(limit + 1 + LOOKAHEAD)];
-        let found = match find_end(seen, self.scanned, self.after_counted) {
+        // A line has at least one byte, even if a count stands at its front that is none.
+        let found = match find_end(seen, self.scanned.max(1), self.after_counted) {
             Found::At(found) => Some(found),
             Found::NotBefore(at) if at > limit => None,
             Found::NotBefore(_) if ended => Some(End { end: buf.len(), consumed: buf.len() }),

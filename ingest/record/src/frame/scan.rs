@@ -8,7 +8,7 @@ use super::COUNT_MAX;
 const COUNT_DIGITS_MAX: usize = 8;
 /// More digits than this are no count but the text of a line.
 const DIGITS_MAX: usize = 20;
-/// A count and the PRI behind it reach no farther than this: eight digits, space, `<191>`.
+/// A count and the PRI behind it, but for the `>`, are shorter than this: eight digits, space, `<191`.
 pub(super) const LOOKAHEAD: usize = 14;
 
 /// What the front of a message says about its framing.
@@ -104,9 +104,9 @@ pub(super) fn find_end(buf: &[u8], from: usize, counts: bool) -> Found {
         let hit =
             if counts { memchr::memchr3(b'\n', 0, b'<', rest) } else { memchr::memchr2(b'\n', 0, rest) };
         let Some(hit) = hit else {
-            // The digits of a count may stand at the end already.
-            let held = if counts { COUNT_DIGITS_MAX + 2 } else { 0 };
-            return Found::NotBefore(from.max(buf.len().saturating_sub(held)));
+            // A count may stand at the end already, or nine digits that would look like one without the first.
+            let held = if counts { LOOKAHEAD } else { 0 };
+            return Found::NotBefore(at.max(buf.len().saturating_sub(held)));
         };
         let here = at + hit;
         match (buf[here], buf.get(here + 1)) {
