@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use counts::DecodeCounts;
 pub(crate) use counts::reason;
 
-use crate::format::Grammar;
+use crate::format::{Format, Grammar};
 use crate::syslog::{Header, parse_header};
 use crate::time::OffsetCache;
 use crate::{Batch, Encoding, FormatId, FormatSet, InstantMs, Lsn, Row, RowFlags, Span};
@@ -53,6 +53,8 @@ pub struct Decoder {
     tally: Tally,
     /// Whether any format that a line may have continues frames.
     continues: bool,
+    /// Whether any of them reads escapes back.
+    unescapes: bool,
     waiting: Option<Waiting>,
     scratch: Vec<u8>,
 }
@@ -78,16 +80,17 @@ impl Decoder {
     /// `format`: what the listener says its lines are; `None` decides line by line. The transport makes no
     /// difference to how a line is read: files may hold lines with and without header, too.
     pub fn new(formats: Arc<FormatSet>, _transport: Transport, format: Option<FormatId>) -> Self {
-        let continues = match format {
-            Some(id) => formats.get(id).continuation,
-            None => formats.iter().any(|(_, f)| f.continuation),
+        let any = |has: fn(&Format) -> bool| match format {
+            Some(id) => has(formats.get(id)),
+            None => formats.iter().any(|(_, f)| has(f)),
         };
         Self {
+            continues: any(|f| f.continuation),
+            unescapes: any(|f| f.unescape),
             offsets: vec![OffsetCache::new(); formats.len()],
             tally: Tally::new(&formats),
             formats,
             pinned: format,
-            continues,
             waiting: None,
             scratch: Vec::new(),
         }
@@ -201,7 +204,9 @@ impl Decoder {
     fn emit(&mut self, batch: &mut Batch, base: usize, mut arrival: Arrival) {
         let mut header = parse_header(&batch.bytes[base..]);
         let spans_start = batch.spans.len();
-        let escaped = self.pinned.is_some_and(|id| self.formats.get(id).unescape);
+        // The delimiter itself may be escaped: a format that is known by name is served before the line is split.
+        let named = if self.unescapes { self.named(&batch.bytes[base..], &header) } else { None };
+        let escaped = named.is_some_and(|id| self.formats.get(id).unescape);
         if escaped {
             self.unescape(batch, base, &mut header, &mut arrival.flags);
         }

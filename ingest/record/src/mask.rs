@@ -82,6 +82,11 @@ fn mask_run(run: &mut [u8]) -> usize {
 
 /// Card numbers that begin at `start` and end where a group of digits ends; the digits to hide are added to `hide`.
 fn readings_from(run: &[u8], start: usize, hide: &mut Vec<usize>) -> usize {
+    // A first group of zeros changes no check digit: the same number without it is a reading, too, and the better one.
+    let zeros = match run[start..].iter().position(|b| *b != b'0') {
+        Some(zeros) if !run[start + zeros].is_ascii_digit() => zeros,
+        _ => 0,
+    };
     let mut places = [0_usize; CARD_DIGITS_MAX];
     let mut digits = 0;
     let mut found = 0;
@@ -96,10 +101,10 @@ fn readings_from(run: &[u8], start: usize, hide: &mut Vec<usize>) -> usize {
             _ => return found,
         }
         at += 1;
-        let group_ends = !run.get(at).is_some_and(u8::is_ascii_digit);
+        let group_ends = !run.get(at).is_some_and(u8::is_ascii_digit) && run[at - 1].is_ascii_digit();
+        let long_enough = digits >= CARD_DIGITS_MIN && (zeros == 0 || digits - zeros < CARD_DIGITS_MIN);
         let places = &places[..digits];
-        if group_ends && digits >= CARD_DIGITS_MIN && run[at - 1].is_ascii_digit() && passes_luhn(run, places)
-        {
+        if group_ends && long_enough && passes_luhn(run, places) {
             found += 1;
             hide.extend_from_slice(&places[SHOWN_FRONT..digits - SHOWN_END]);
         }

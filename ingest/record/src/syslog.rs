@@ -88,7 +88,12 @@ pub fn parse_header(frame: &[u8]) -> Header {
         Some(_) => bsd::parse(after_pri),
         None => bsd::parse_file_line(frame),
     };
-    let parts = parts.unwrap_or(Parts { message: after_pri, ..Parts::default() });
+    // A template of nothing but `%msg%` leaves the space that stood behind the tag.
+    let bare = match after_pri {
+        [b' ', next, ..] if *next != b' ' => &after_pri[1..],
+        _ => after_pri,
+    };
+    let parts = parts.unwrap_or(Parts { message: bare, ..Parts::default() });
     let message = parts.message.strip_prefix(BOM).unwrap_or(parts.message);
     Header {
         pri,

@@ -28,7 +28,21 @@ struct Line<'a> {
     first: usize,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn new(frame: &'a [u8], header: &Header, base: usize, first: usize) -> Self {
+        Self {
+            message: &frame[header.message.start as usize..header.message.end as usize],
+            program: &frame[header.program.start as usize..header.program.end as usize],
+            base: super::lay_out::offset(base) + header.message.start,
+            first,
+        }
+    }
+
+    fn is_named(&self, detect: &DetectConfig) -> bool {
+        detect.program.iter().any(|p| p.as_bytes() == self.program)
+            || detect.prefix.as_ref().is_some_and(|p| self.message.starts_with(p.as_bytes()))
+    }
+
     fn field(&self, spans: &[Span], column: usize) -> &[u8] {
         spans.get(self.first + column).map_or(&[], |span| {
             &self.message[(span.start - self.base) as usize..(span.end - self.base) as usize]
@@ -47,16 +61,18 @@ impl Line<'_> {
 impl Decoder {
     /// Chooses the format of a frame whose header has been read. `base`: offset of the frame in the batch.
     pub(super) fn choose(&self, frame: &[u8], header: &Header, base: usize, spans: &mut Vec<Span>) -> Choice {
-        let line = Line {
-            message: &frame[header.message.start as usize..header.message.end as usize],
-            program: &frame[header.program.start as usize..header.program.end as usize],
-            base: super::lay_out::offset(base) + header.message.start,
-            first: spans.len(),
-        };
+        let line = Line::new(frame, header, base, spans.len());
         match self.pinned {
             Some(id) => self.pinned(id, &line, spans),
             None => self.detected(&line, spans),
         }
+    }
+
+    /// The format of a frame that is told without splitting its line: pinned, or by program or prefix.
+    pub(super) fn named(&self, frame: &[u8], header: &Header) -> Option<FormatId> {
+        let line = Line::new(frame, header, 0, 0);
+        let by_name = |id: &FormatId| self.formats.get(*id).detect.as_ref().is_some_and(|d| line.is_named(d));
+        self.pinned.or_else(|| self.formats.detect_order.iter().copied().find(by_name))
     }
 
     fn plain(&self, plain: Option<PlainReason>) -> Choice {
@@ -144,8 +160,7 @@ impl Decoder {
         spans: &mut Vec<Span>,
     ) -> Option<Choice> {
         let format = self.formats.get(id);
-        let by_name = detect.program.iter().any(|p| p.as_bytes() == line.program)
-            || detect.prefix.as_ref().is_some_and(|p| line.message.starts_with(p.as_bytes()));
+        let by_name = line.is_named(detect);
         let Grammar::Delimited { delimiter, .. } = &format.grammar else {
             if !by_name {
                 return None;

@@ -67,12 +67,12 @@ fn both_framings_in_one_stream() {
 
 #[test]
 fn the_bound_cuts_and_the_rest_is_skipped() {
-    let long = "x".repeat(100);
-    let cut = "x".repeat(30) + "...";
+    let x = |n: usize| "x".repeat(n);
+    let (long, cut) = (x(100), x(30) + "...");
     check(format!("{long}\n<13>b\n").as_bytes(), &[&cut, "<13>b"]);
-    check(format!("{}\r\n{}\n", &long[..30], &long[..31]).as_bytes(), &[&long[..30], &cut]);
-    check(format!("104 <13>{long}5 <13>b").as_bytes(), &[&format!("<13>{}...", &long[..26]), "<13>b"]);
-    check(format!("104 <13>{}", &long[..50]).as_bytes(), &[&format!("<13>{}...", &long[..26])]);
+    check(format!("{}\r\n{}\n", x(30), x(31)).as_bytes(), &[&x(30), &cut]);
+    check(format!("104 <13>{long}5 <13>b").as_bytes(), &[&format!("<13>{}...", x(26)), "<13>b"]);
+    check(format!("104 <13>{}", x(50)).as_bytes(), &[&format!("<13>{}...", x(26))]);
     check(b"20 <13>cut off", &["! Unfinished"]);
 }
 
