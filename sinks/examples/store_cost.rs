@@ -126,9 +126,9 @@ fn searches(reader: &EmbeddedReader) {
     for (name, search) in [
         ("newest 100", base()),
         ("by code", Search { code: Some("NET_ERR".into()), ..base() }),
-        ("by merchant", Search { merchant: Some("98XX543007".into()), ..base() }),
+        ("by merchant", Search { merchant: Some("98XX98543007".into()), ..base() }),
         ("merchant that is not there", Search { merchant: Some("98XX543".into()), ..base() }),
-        ("by text", Search { text: Some("8cff785d-0d01".into()), ..base() }),
+        ("by text", Search { text: Some("【UMP】处理超时".into()), ..base() }),
         ("text that is not there", Search { text: Some("nowhere to be found".into()), ..base() }),
     ] {
         let start = Instant::now();

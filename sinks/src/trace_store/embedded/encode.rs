@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
@@ -14,99 +15,88 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use record::{FormatSet, Span};
 
 use super::fresh::{Fresh, FreshRow};
-use super::schema::{ORDER_NO, TEXTS, properties, schema};
+use super::schema::{HOST, ORDER_NO, PROGRAM, TEXTS, properties, schema};
 
 type Group<'a> = SerializedRowGroupWriter<'a, File>;
 
-/// Memory that is used again for the next file: the first touch of a page costs more than filling it.
-#[derive(Debug, Default)]
-pub(super) struct Encoder {
-    bytes: Vec<u8>,
-    rows: Vec<FreshRow>,
-    values: Vec<ByteArray>,
-    levels: Vec<i16>,
-}
-
-impl Encoder {
-    /// Writes `fresh` as the only row group of `file`.
-    pub(super) fn encode(
-        &mut self,
-        fresh: &Fresh,
-        formats: &FormatSet,
-        level: i32,
-        file: File,
-    ) -> Result<File, ParquetError> {
-        self.arrange(fresh);
-        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
-        let columns = Columns {
-            rows: &self.rows,
-            bytes: &bytes,
-            sources: fresh.sources.iter().map(|s| ByteArray::from(&**s)).collect(),
-            formats: formats.iter().map(|(_, format)| ByteArray::from(format.name())).collect(),
-            values: &mut self.values,
-            levels: &mut self.levels,
-        };
-        let written = write(columns, level, file);
-        self.values.clear();
-        self.bytes = Vec::from(bytes);
-        written
-    }
-
-    /// Copies the rows into their order in the file: one pass in disorder instead of one for every column.
-    fn arrange(&mut self, fresh: &Fresh) {
-        self.bytes.clear();
-        self.rows.clear();
-        for index in order(fresh) {
-            let mut row = fresh.rows[index as usize];
-            let next = fresh.rows.get(index as usize + 1);
-            let end = next.map_or(fresh.bytes.len(), |next| next.frame.start as usize);
-            let start = u32::try_from(self.bytes.len()).expect("as long as the buffer it is copied from");
-            self.bytes.extend_from_slice(&fresh.bytes[row.frame.start as usize..end]);
-            row.shift(start);
-            self.rows.push(row);
-        }
-    }
-}
-
-fn write(mut columns: Columns<'_>, level: i32, file: File) -> Result<File, ParquetError> {
-    let mut writer = SerializedFileWriter::new(file, schema()?, properties(level, columns.rows.len())?)?;
+/// Writes `fresh` as the only row group of `file`.
+pub(super) fn encode(
+    fresh: &Arc<Fresh>,
+    formats: &FormatSet,
+    level: i32,
+    file: File,
+) -> Result<File, ParquetError> {
+    let mut writer = SerializedFileWriter::new(file, schema()?, properties(level, fresh.rows.len())?)?;
     let mut group = writer.next_row_group()?;
-    columns.write(&mut group)?;
+    Columns::new(fresh, formats).write(&mut group)?;
     group.close()?;
     writer.into_inner()
 }
 
-struct Columns<'a> {
-    rows: &'a [FreshRow],
-    bytes: &'a Bytes,
-    sources: Vec<ByteArray>,
-    formats: Vec<ByteArray>,
-    values: &'a mut Vec<ByteArray>,
-    levels: &'a mut Vec<i16>,
+/// Lets Parquet's byte arrays point into the frames or a text column instead of copying them.
+struct Owner {
+    fresh: Arc<Fresh>,
+    text: Option<usize>,
 }
 
-impl Columns<'_> {
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        self.text.map_or(&self.fresh.bytes, |text| &self.fresh.texts[text].bytes)
+    }
+}
+
+struct Columns<'a> {
+    fresh: &'a Arc<Fresh>,
+    /// Indices of rows in the order of the file.
+    order: Vec<u32>,
+    sources: Vec<ByteArray>,
+    formats: Vec<ByteArray>,
+    values: Vec<ByteArray>,
+    levels: Vec<i16>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(fresh: &'a Arc<Fresh>, formats: &FormatSet) -> Self {
+        Self {
+            fresh,
+            order: order(fresh),
+            sources: fresh.sources.iter().map(|s| ByteArray::from(&**s)).collect(),
+            formats: formats.iter().map(|(_, format)| ByteArray::from(format.name())).collect(),
+            values: Vec::with_capacity(fresh.rows.len()),
+            levels: Vec::with_capacity(fresh.rows.len()),
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &'a FreshRow> {
+        self.order.iter().map(|index| &self.fresh.rows[*index as usize])
+    }
+
+    fn bytes(&self, text: Option<usize>) -> Bytes {
+        Bytes::from_owner(Owner { fresh: Arc::clone(self.fresh), text })
+    }
+
     fn write(&mut self, group: &mut Group<'_>) -> Result<(), ParquetError> {
         self.integers(group, |row| row.lsn.cast_signed())?;
         self.optional_integers(group, |row| row.recv_ms)?;
         self.optional_integers(group, |row| row.event_ms)?;
-        let sources = self.rows.iter().map(|row| self.sources[row.source as usize].clone());
-        put::<ByteArrayType>(group, &sources.collect::<Vec<_>>(), None)?;
-        self.texts(group, |row| row.host)?;
-        self.texts(group, |row| row.program)?;
-        let formats = self.rows.iter().map(|row| self.formats[usize::from(row.format.0)].clone());
-        put::<ByteArrayType>(group, &formats.collect::<Vec<_>>(), None)?;
+        let sources: Vec<_> = self.rows().map(|row| self.sources[row.source as usize].clone()).collect();
+        put::<ByteArrayType>(group, &sources, None)?;
+        self.texts(group, HOST)?;
+        self.texts(group, PROGRAM)?;
+        let formats: Vec<_> =
+            self.rows().map(|row| self.formats[usize::from(row.format.0)].clone()).collect();
+        put::<ByteArrayType>(group, &formats, None)?;
         self.small_integers(group, |row| i32::from(row.flags))?;
         self.small_integers(group, |row| row.message_start.cast_signed())?;
         for text in 0..TEXTS.len() {
-            self.texts(group, |row| row.texts[text])?;
+            self.texts(group, text)?;
         }
         self.optional_integers(group, |row| row.elapsed_ms)?;
         self.frames(group)
     }
 
     fn integers(&self, group: &mut Group<'_>, of: impl Fn(&FreshRow) -> i64) -> Result<(), ParquetError> {
-        let values: Vec<i64> = self.rows.iter().map(of).collect();
+        let values: Vec<i64> = self.rows().map(of).collect();
         put::<Int64Type>(group, &values, None)
     }
 
@@ -115,40 +105,42 @@ impl Columns<'_> {
         group: &mut Group<'_>,
         of: impl Fn(&FreshRow) -> i32,
     ) -> Result<(), ParquetError> {
-        let values: Vec<i32> = self.rows.iter().map(of).collect();
+        let values: Vec<i32> = self.rows().map(of).collect();
         put::<Int32Type>(group, &values, None)
     }
 
     fn optional_integers(
-        &mut self,
+        &self,
         group: &mut Group<'_>,
         of: impl Fn(&FreshRow) -> Option<i64>,
     ) -> Result<(), ParquetError> {
-        let values: Vec<i64> = self.rows.iter().filter_map(&of).collect();
-        self.levels.clear();
-        self.levels.extend(self.rows.iter().map(|row| i16::from(of(row).is_some())));
-        put::<Int64Type>(group, &values, Some(self.levels))
+        let values: Vec<i64> = self.rows().filter_map(&of).collect();
+        let levels: Vec<i16> = self.rows().map(|row| i16::from(of(row).is_some())).collect();
+        put::<Int64Type>(group, &values, Some(&levels))
     }
 
     /// An empty text is null.
-    fn texts(&mut self, group: &mut Group<'_>, of: impl Fn(&FreshRow) -> Span) -> Result<(), ParquetError> {
+    fn texts(&mut self, group: &mut Group<'_>, text: usize) -> Result<(), ParquetError> {
+        let bytes = self.bytes(Some(text));
+        let spans = &self.fresh.texts[text].spans;
         self.values.clear();
         self.levels.clear();
-        for row in self.rows {
-            let span = of(row);
+        for index in &self.order {
+            let span = spans[*index as usize];
             let there = span.end > span.start;
             self.levels.push(i16::from(there));
             if there {
-                self.values.push(slice(self.bytes, span));
+                self.values.push(slice(&bytes, span));
             }
         }
-        put::<ByteArrayType>(group, self.values, Some(self.levels))
+        put::<ByteArrayType>(group, &self.values, Some(&self.levels))
     }
 
     fn frames(&mut self, group: &mut Group<'_>) -> Result<(), ParquetError> {
+        let bytes = self.bytes(None);
         self.values.clear();
-        self.values.extend(self.rows.iter().map(|row| slice(self.bytes, row.frame)));
-        put::<ByteArrayType>(group, self.values, None)
+        self.values.extend(self.order.iter().map(|i| slice(&bytes, self.fresh.rows[*i as usize].frame)));
+        put::<ByteArrayType>(group, &self.values, None)
     }
 }
 
@@ -175,9 +167,9 @@ fn order(fresh: &Fresh) -> Vec<u32> {
     let mut last: Vec<u32> = Vec::new();
     let mut first: Vec<u32> = Vec::new();
     let mut next: Vec<u32> = vec![NONE; fresh.rows.len()];
-    for (index, row) in (0_u32..).zip(&fresh.rows) {
+    for index in (0_u32..).take(fresh.rows.len()) {
         let new = u32::try_from(first.len()).unwrap_or(NONE);
-        let group = *group_of.entry(fresh.slice(row.texts[ORDER_NO])).or_insert(new);
+        let group = *group_of.entry(fresh.text(ORDER_NO, index as usize)).or_insert(new);
         if group == new {
             first.push(index);
             last.push(index);

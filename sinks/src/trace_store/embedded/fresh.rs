@@ -5,23 +5,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use record::{Batch, FormatId, FormatSet, InstantMs, Lsn, RecordRef, Span};
+use record::{FormatId, FormatSet, InstantMs, Lsn, RecordRef, Span};
 
-use super::schema::{Place, TEXTS};
+use super::schema::{PROGRAM, Place};
 use crate::trace_store::TraceRow;
 
-/// A row as offsets into [`Fresh::bytes`].
+/// What is known of a row besides its texts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FreshRow {
     pub(super) lsn: Lsn,
     pub(super) recv_ms: Option<InstantMs>,
     pub(super) event_ms: Option<InstantMs>,
     pub(super) elapsed_ms: Option<i64>,
+    /// Within [`Fresh::bytes`].
     pub(super) frame: Span,
-    pub(super) host: Span,
-    pub(super) program: Span,
-    /// Columns of [`TEXTS`]; empty where there is none.
-    pub(super) texts: [Span; TEXTS.len()],
     /// First byte of the message within the frame.
     pub(super) message_start: u32,
     pub(super) source: u32,
@@ -34,15 +31,27 @@ impl FreshRow {
     pub(super) fn filing_ms(&self) -> InstantMs {
         self.event_ms.or(self.recv_ms).unwrap_or_default()
     }
+}
 
-    /// Its bytes (the frame and what was copied behind it) now begin at `start`.
-    pub(super) fn shift(&mut self, start: u32) {
-        let old = self.frame.start;
-        let spans = self.texts.iter_mut().chain([&mut self.host, &mut self.program]);
-        for span in spans.filter(|span| span.end > span.start) {
-            *span = Span { start: span.start - old + start, end: span.end - old + start };
-        }
-        self.frame = Span { start, end: self.frame.end - old + start };
+/// One text of every row. Kept apart from the frames: it is copied while the line is in the processor's cache,
+/// and whoever goes through a column later touches a few hundred KiB instead of all frames.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TextColumn {
+    pub(super) bytes: Vec<u8>,
+    /// By row; empty where there is none.
+    pub(super) spans: Vec<Span>,
+}
+
+impl TextColumn {
+    fn push(&mut self, text: &[u8]) {
+        let start = end(&self.bytes);
+        self.bytes.extend_from_slice(text);
+        self.spans.push(Span { start, end: end(&self.bytes) });
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
     }
 }
 
@@ -51,6 +60,9 @@ impl FreshRow {
 pub(super) struct Fresh {
     pub(super) bytes: Vec<u8>,
     pub(super) rows: Vec<FreshRow>,
+    /// Those of [`super::schema::TEXTS`], host, program.
+    pub(super) texts: [TextColumn; PROGRAM + 1],
+    text_bytes: usize,
     pub(super) sources: Vec<Arc<str>>,
     source_index: HashMap<Arc<str>, u32>,
     /// First and last position covered, ticks included.
@@ -66,6 +78,8 @@ impl Fresh {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
+        self.texts.iter_mut().for_each(TextColumn::clear);
+        self.text_bytes = 0;
         self.sources.clear();
         self.source_index.clear();
         self.range = None;
@@ -73,7 +87,8 @@ impl Fresh {
 
     /// Memory that its rows take.
     pub(super) fn used_bytes(&self) -> usize {
-        self.bytes.len() + self.rows.len() * size_of::<FreshRow>()
+        let row_bytes = size_of::<FreshRow>() + (PROGRAM + 1) * size_of::<Span>();
+        self.bytes.len() + self.text_bytes + self.rows.len() * row_bytes
     }
 
     /// The position belongs to the range, with a row or without.
@@ -95,30 +110,22 @@ impl Fresh {
     /// Copies a record.
     pub(super) fn push(&mut self, record: RecordRef<'_>, source: u32, place: &Place) {
         let row = record.row;
-        let mut copy = Copy { batch: record.batch, frame: row.frame, base: end(&self.bytes) };
+        let start = end(&self.bytes);
         self.bytes.extend_from_slice(record.batch.slice(row.frame));
-        let column = |index: Option<usize>| -> Option<Span> {
-            let index = index.filter(|i| *i < row.spans_len as usize)?;
-            Some(record.batch.spans[row.spans_start as usize + index])
-        };
-        let mut texts = [Span::default(); TEXTS.len()];
-        for (text, index) in texts.iter_mut().zip(place.texts) {
-            if let Some(span) = column(index) {
-                *text = copy.place(&mut self.bytes, span);
-            }
+        let texts =
+            place.texts.map(|column| column.and_then(|column| record.raw(column)).unwrap_or_default());
+        let header = [record.batch.slice(row.host), record.batch.slice(row.program)];
+        for (column, text) in self.texts.iter_mut().zip(texts.into_iter().chain(header)) {
+            column.push(text);
+            self.text_bytes += text.len();
         }
         let elapsed_ms = place.elapsed_ms.and_then(|i| record.text(i)).and_then(|text| text.parse().ok());
-        let host = copy.place(&mut self.bytes, row.host);
-        let program = copy.place(&mut self.bytes, row.program);
         self.rows.push(FreshRow {
             lsn: row.lsn,
             recv_ms: row.recv_ms,
             event_ms: row.event_ms,
             elapsed_ms,
-            frame: Span { start: copy.base, end: copy.base + (row.frame.end - row.frame.start) },
-            host,
-            program,
-            texts,
+            frame: Span { start, end: end(&self.bytes) },
             message_start: row.message.start.saturating_sub(row.frame.start),
             source,
             format: row.format,
@@ -127,7 +134,14 @@ impl Fresh {
         self.cover(row.lsn);
     }
 
-    pub(super) fn slice(&self, span: Span) -> &[u8] {
+    /// A text of a row; empty if there is none.
+    pub(super) fn text(&self, text: usize, row: usize) -> &[u8] {
+        let column = &self.texts[text];
+        let span = column.spans[row];
+        &column.bytes[span.start as usize..span.end as usize]
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
         &self.bytes[span.start as usize..span.end as usize]
     }
 
@@ -154,29 +168,6 @@ impl Fresh {
     pub(super) fn find(&self, lsn: Lsn) -> Option<&FreshRow> {
         let index = self.rows.binary_search_by_key(&lsn, |row| row.lsn).ok()?;
         self.rows.get(index)
-    }
-}
-
-/// Translates spans of a batch into spans of the copy.
-struct Copy<'a> {
-    batch: &'a Batch,
-    frame: Span,
-    base: u32,
-}
-
-impl Copy<'_> {
-    /// Spans within the frame are moved; others (text that was unescaped elsewhere) are copied behind it.
-    fn place(&mut self, bytes: &mut Vec<u8>, span: Span) -> Span {
-        if span.start >= span.end {
-            return Span::default();
-        }
-        if span.start >= self.frame.start && span.end <= self.frame.end {
-            let start = self.base + (span.start - self.frame.start);
-            return Span { start, end: start + (span.end - span.start) };
-        }
-        let start = end(bytes);
-        bytes.extend_from_slice(self.batch.slice(span));
-        Span { start, end: end(bytes) }
     }
 }
 

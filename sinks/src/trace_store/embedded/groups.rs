@@ -253,19 +253,39 @@ impl Group<'_> {
         column: usize,
         rows: &[usize],
     ) -> Result<Vec<Option<T::T>>, TraceError> {
+        let mut picked = Vec::with_capacity(rows.len());
+        self.visit::<T>(column, rows, |value| picked.push(value.cloned()))?;
+        Ok(picked)
+    }
+
+    /// Calls `each` with the values of some rows (ascending), in their order; pages without any of them are not
+    /// inflated.
+    pub(super) fn visit<T: DataType>(
+        &self,
+        column: usize,
+        rows: &[usize],
+        mut each: impl FnMut(Option<&T::T>),
+    ) -> Result<(), TraceError> {
         let mut reader = self.column::<T>(column)?;
         let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let mut picked = Vec::with_capacity(rows.len());
         let mut at = 0;
-        for row in rows {
-            reader.inner.skip_records(row - at).map_err(|e| self.error(e))?;
-            if reader.step(1, &mut levels, &mut values).map_err(|e| self.error(e))? != 1 {
-                return Err(corrupt(self.path, format!("has no row {row} in column {column}")));
+        for run in rows.chunk_by(|a, b| a + 1 == *b).flat_map(|run| run.chunks(STEP)) {
+            reader.inner.skip_records(run[0] - at).map_err(|e| self.error(e))?;
+            at = run[0];
+            while at < run[0] + run.len() {
+                let left = run[0] + run.len() - at;
+                let read = reader.step(left, &mut levels, &mut values).map_err(|e| self.error(e))?;
+                if read == 0 {
+                    return Err(corrupt(self.path, format!("has no row {at} in column {column}")));
+                }
+                at += read;
+                let mut values = values.iter();
+                for level in &levels {
+                    each(if *level == reader.there { values.next() } else { None });
+                }
             }
-            at = row + 1;
-            picked.push(values.pop());
         }
-        Ok(picked)
+        Ok(())
     }
 
     /// True only when the column certainly has no row with this text.

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use record::InstantMs;
 
-use super::fresh::{Fresh, FreshRow};
+use super::fresh::Fresh;
 use super::schema::{CHANNEL, CODE, IDS, MERCHANT, MODULE, STATUS};
 use crate::trace_store::Search;
 
@@ -50,16 +50,17 @@ pub(super) fn contains(message: &[u8], text: &str) -> bool {
     text.is_empty() || std::str::from_utf8(message).is_ok_and(|message| message.contains(text))
 }
 
-/// Whether a row in memory satisfies a search.
-pub(super) fn fresh_matches(search: &Search, fresh: &Fresh, row: &FreshRow) -> bool {
+/// Whether the row at an index in memory satisfies a search.
+pub(super) fn fresh_matches(search: &Search, fresh: &Fresh, index: usize) -> bool {
+    let row = &fresh.rows[index];
     in_time(search, row.filing_ms())
-        && conditions(search).iter().all(|(text, value)| fresh.slice(row.texts[*text]) == *value)
+        && conditions(search).iter().all(|(text, value)| fresh.text(*text, index) == *value)
         && search.text.as_ref().is_none_or(|text| contains(fresh.message(row), text))
 }
 
-/// Whether a row in memory has the id.
-pub(super) fn fresh_has_id(id: &[u8], fresh: &Fresh, row: &FreshRow) -> bool {
-    row.texts[..IDS].iter().any(|span| fresh.slice(*span) == id)
+/// Whether the row at an index in memory has the id.
+pub(super) fn fresh_has_id(id: &[u8], fresh: &Fresh, index: usize) -> bool {
+    (0..IDS).any(|text| fresh.text(text, index) == id)
 }
 
 /// The best rows, one more than the limit so that a cut shows.

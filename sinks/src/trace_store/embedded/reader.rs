@@ -12,7 +12,7 @@ use record::Lsn;
 
 use super::bloom;
 use super::files::{TraceFile, corrupt};
-use super::fresh::{Fresh, FreshRow};
+use super::fresh::Fresh;
 use super::groups::{Group, OpenFile, footer_only};
 use super::query::{
     Best, Key, conditions, contains, fresh_has_id, fresh_matches, in_time, newest_first, oldest_first,
@@ -73,13 +73,13 @@ impl EmbeddedReader {
         &self,
         best: &mut Best<Place>,
         key: fn(i64, u64) -> Key,
-        matches: impl Fn(&Fresh, &FreshRow) -> bool,
+        matches: impl Fn(&Fresh, usize) -> bool,
     ) -> Files {
         let state = self.shared.read();
         for fresh in in_memory(&state) {
-            for row in &fresh.rows {
+            for (index, row) in fresh.rows.iter().enumerate() {
                 let key = key(row.filing_ms(), row.lsn);
-                if best.wants(key) && matches(fresh, row) {
+                if best.wants(key) && matches(fresh, index) {
                     best.offer(key, || Place::Memory(Box::new(fresh.trace_row(row, &self.shared.formats))));
                 }
             }
@@ -197,12 +197,15 @@ fn rows_that_match(group: &Group<'_>, search: &Search, best: &Best<Place>) -> Re
     let mut found: Vec<usize> =
         matching.iter().enumerate().filter_map(|(row, good)| good.then_some(row)).collect();
     if let Some(text) = search.text.as_ref().filter(|text| !text.is_empty()) {
-        let starts = group.pick::<Int32Type>(col::MESSAGE_START, &found)?;
-        let frames = group.pick::<ByteArrayType>(col::FRAME, &found)?;
-        let mut hits = starts.into_iter().zip(frames).map(|(start, frame)| {
-            let start = usize::try_from(start.unwrap_or_default()).unwrap_or_default();
-            frame.is_some_and(|frame| contains(frame.data().get(start..).unwrap_or_default(), text))
-        });
+        let mut starts = group.pick::<Int32Type>(col::MESSAGE_START, &found)?.into_iter();
+        let mut hits = Vec::with_capacity(found.len());
+        group.visit::<ByteArrayType>(col::FRAME, &found, |frame| {
+            let start =
+                starts.next().flatten().and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
+            let message = frame.and_then(|frame| frame.data().get(start..)).unwrap_or_default();
+            hits.push(contains(message, text));
+        })?;
+        let mut hits = hits.into_iter();
         found.retain(|_| hits.next() == Some(true));
     }
     Ok(found)

@@ -25,6 +25,9 @@ pub(super) const TEXTS: [&str; 11] = [
     "response_code",
     "amount",
 ];
+/// Texts of a row in memory: those of [`TEXTS`], then host and program.
+pub(super) const HOST: usize = TEXTS.len();
+pub(super) const PROGRAM: usize = HOST + 1;
 /// The first four of [`TEXTS`] are what a trail is asked by.
 pub(super) const IDS: usize = 4;
 pub(super) const ORDER_NO: usize = 0;
@@ -84,7 +87,7 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// Columns without lowest and highest value: these would exclude nothing that the dictionary or the bloom filter
 /// does not exclude, and two comparisons a value are a tenth of the cost.
-const UNMEASURED: [&str; 10] = [
+const UNMEASURED: [&str; 14] = [
     "source",
     "host",
     "program",
@@ -92,8 +95,12 @@ const UNMEASURED: [&str; 10] = [
     "serial_no",
     "channel_serial_no",
     "trace_id",
+    "merchant_no",
+    "channel",
     "module",
     "step",
+    "order_status",
+    "response_code",
     "amount",
 ];
 

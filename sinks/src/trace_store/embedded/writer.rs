@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use record::{Batch, InstantMs, Lsn, RowFlags};
 
-use super::encode::Encoder;
+use super::encode::encode;
 use super::files::{self, FileName, TraceFile, hour_of, hour_start_ms};
 use super::fresh::Fresh;
 use super::schema::Places;
@@ -51,7 +51,6 @@ pub struct EmbeddedWriter {
     config: EmbeddedConfig,
     shared: Arc<Shared>,
     places: Places,
-    encoder: Encoder,
     /// Last position in files.
     stored: Lsn,
     /// Last position taken.
@@ -90,7 +89,6 @@ impl EmbeddedWriter {
             config,
             shared,
             places,
-            encoder: Encoder::default(),
             stored,
             last: stored,
             hour: None,
@@ -249,7 +247,7 @@ impl EmbeddedWriter {
         Some(sealed)
     }
 
-    fn write(&mut self, rows: &Fresh) -> Result<TraceFile, TraceError> {
+    fn write(&self, rows: &Arc<Fresh>) -> Result<TraceFile, TraceError> {
         let times = || rows.rows.iter().map(super::fresh::FreshRow::filing_ms);
         let (first, last) = rows.range.unwrap_or_default();
         let name = FileName {
@@ -261,8 +259,7 @@ impl EmbeddedWriter {
             rows: rows.rows.len() as u64,
         };
         let level = self.config.compression_level.clamp(1, 22);
-        let (encoder, formats) = (&mut self.encoder, &self.shared.formats);
-        files::create(&self.config.dir, name, |file| encoder.encode(rows, formats, level, file))
+        files::create(&self.config.dir, name, |file| encode(rows, &self.shared.formats, level, file))
     }
 
     /// What has to be done now and then (once a second is right): makes a file of rows that waited long enough
