@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use record::{Lsn, RowFlags};
+use record::{Batch, Decoder, Lsn, RowFlags, Transport};
 use sinks::trace_store::embedded::{EmbeddedConfig, EmbeddedReader, EmbeddedWriter, Gap, open};
 use sinks::trace_store::{Search, TraceError, TraceReader};
 
@@ -299,4 +299,100 @@ fn flags_survive() {
     writer.flush().unwrap();
     let flags = |lsn: Lsn| reader.by_lsn(lsn).unwrap().unwrap().flags;
     assert_eq!((flags(1), flags(2)), (0x3f, 0x8000));
+}
+
+#[test]
+fn a_row_is_seen_once_while_it_moves_from_memory_to_a_file() {
+    const ROUNDS: usize = 40;
+    let scratch = Scratch::new();
+    let (mut writer, reader) = open_in(&scratch.dir);
+    let mut journal = Journal::default();
+    journal.extend((0..ROUNDS * 7).map(|i| Entry::sample(7 * i)));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let (mut before, mut looks) = (0, 0_u32);
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                let lsns: Vec<Lsn> =
+                    reader.trail("O-0", 10_000).unwrap().rows.iter().map(|row| row.lsn).collect();
+                assert!(lsns.iter().copied().eq(1..=lsns.len() as Lsn), "{lsns:?}");
+                assert!(lsns.len() >= before, "{} rows after {before}", lsns.len());
+                before = lsns.len();
+                looks += 1;
+            }
+            looks
+        });
+        for round in 0..ROUNDS as Lsn {
+            let mut batch = journal.batch(1);
+            batch.rows.retain(|row| (row.lsn - 1) / 7 == round);
+            writer.append(&batch).unwrap();
+            writer.flush().unwrap();
+            writer.maintain(START_MS).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+        watcher.join().unwrap()
+    });
+    assert!(seen > 0 && writer.stats().merges >= 4);
+    assert_eq!(reader.trail("O-0", 10_000).unwrap().rows.len(), ROUNDS * 7);
+}
+
+#[test]
+fn a_stored_frame_is_decoded_to_the_same_record() {
+    let formats = formats();
+    let line =
+        "2016-07-22 18:15:00.512||pool-1||通道适配器||发三方后||CEX1||S1||||||04||9000||处理中||98XX||||GHT";
+    let lines = [
+        format!("<134>1 2016-07-22T10:15:00.6Z host-1 pay - - - {line}"),
+        line.to_owned(),
+        "no columns".into(),
+    ];
+    let mut batch = Batch::default();
+    let source = batch.source_index(&"tcp-514/10.0.0.7".into());
+    let mut decoder = Decoder::new(formats.clone(), Transport::Syslog, formats.find("order-trace"));
+    for line in &lines {
+        decoder.push(&mut batch, source, line.as_bytes(), Some(START_MS), false);
+    }
+    decoder.flush(&mut batch, source);
+    (1..).zip(&mut batch.rows).for_each(|(lsn, row)| row.lsn = lsn);
+    let scratch = Scratch::new();
+    let (mut writer, reader) = open_in(&scratch.dir);
+    writer.append(&batch).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(reader.trail("CEX1", 10).unwrap().rows.len(), 2);
+    for (index, row) in batch.rows.iter().enumerate() {
+        let stored = reader.by_lsn(row.lsn).unwrap().expect("it was stored");
+        let mut again = Batch::default();
+        let source = again.source_index(&stored.source.as_str().into());
+        let format = formats.find(&stored.format).expect("a known format");
+        let frame = stored.frame.as_bytes();
+        let flags = RowFlags(stored.flags);
+        Decoder::new(formats.clone(), Transport::Syslog, None).push_stored(
+            &mut again,
+            source,
+            format,
+            frame,
+            stored.lsn,
+            stored.recv_ms,
+            flags,
+        );
+        let (left, right) = (batch.record(index, &formats), again.record(0, &formats));
+        let columns = 0..row.spans_len as usize + 1;
+        assert!(columns.clone().all(|column| left.raw(column) == right.raw(column)));
+        assert_eq!((left.host(), left.program()), (right.host(), right.program()));
+        assert_eq!(
+            (left.message(), left.source(), row.event_ms),
+            (right.message(), right.source(), again.rows[0].event_ms)
+        );
+        assert_eq!(
+            (row.recv_ms, row.flags, row.format),
+            (again.rows[0].recv_ms, again.rows[0].flags, again.rows[0].format)
+        );
+    }
+}
+
+#[test]
+fn unknown_keys_of_the_configuration_are_refused() {
+    let read = |text: &str| serde_saphyr::from_str::<EmbeddedConfig>(text).map_err(|e| e.to_string());
+    assert_eq!(read("dir: /var/traces").unwrap().flush_after_s, 600);
+    assert!(read("directory: /var/traces").unwrap_err().contains("directory"));
 }

@@ -49,3 +49,40 @@ impl Bloom {
 pub(super) fn hash(value: &[u8]) -> u64 {
     twox_hash::XxHash64::oneshot(0, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use parquet::bloom_filter::Sbbf;
+
+    use super::*;
+
+    #[test]
+    fn a_block_answers_as_the_whole_filter() {
+        for (number, values) in [1_u64, 100, 5_000].into_iter().enumerate() {
+            let mut filter = Sbbf::new_with_ndv_fpp(values, 0.01).unwrap();
+            (0..values).for_each(|value| filter.insert(format!("O{value}").as_str()));
+            let mut bytes = vec![7; 100];
+            filter.write(&mut bytes).unwrap();
+            let name = format!("watchroom-bloom-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::write(&path, &bytes).unwrap();
+            let length = i32::try_from(bytes.len() - 100).unwrap();
+            let bloom = Bloom::new(100, length).unwrap();
+            let file = File::open(&path).unwrap();
+            for value in (0..2 * values).map(|value| format!("O{value}")) {
+                let held = bloom.may_hold(&file, hash(value.as_bytes())).unwrap();
+                assert_eq!(held, filter.check(value.as_str()), "{value} of {values}");
+            }
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn lengths_that_are_no_filter_are_not_used() {
+        for length in [-1, 0, 31, 32, 64, 96, 97] {
+            assert_eq!(Bloom::new(0, length), None, "{length}");
+        }
+    }
+}

@@ -106,3 +106,54 @@ fn splice(file: File, parts: &[(OpenFile<'_>, Chunks)]) -> Result<File, ParquetE
     }
     writer.into_inner()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// Neighbouring files of ten positions each: hour and MiB.
+    fn files(described: &[(i64, u64)]) -> Vec<Arc<TraceFile>> {
+        let file = |(first, (hour, mib)): (u64, &(i64, u64))| {
+            let name = FileName { hour: *hour, first, last: first + 9, event_min: 0, event_max: 0, rows: 10 };
+            Arc::new(TraceFile { path: PathBuf::new(), name, bytes: mib << 20, groups: OnceLock::new() })
+        };
+        (1..).step_by(10).zip(described).map(file).collect()
+    }
+
+    #[track_caller]
+    fn check(described: &[(i64, u64)], expect: Option<Range<usize>>) {
+        assert_eq!(pick(&files(described)), expect, "{described:?}");
+    }
+
+    #[test]
+    fn the_newest_hour_waits_for_enough_of_a_size() {
+        check(&[], None);
+        check(&[(1, 3); 7], None);
+        check(&[(1, 3); 8], Some(0..8));
+        check(&[(1, 3); 20], Some(0..8));
+        let mut mixed = vec![(1, 30); 7];
+        mixed.extend([(1, 3); 8]);
+        check(&mixed, Some(7..15));
+        check(&[(1, 30); 8], Some(0..8));
+        check(&[(1, 200); 20], None);
+    }
+
+    #[test]
+    fn an_hour_that_is_over_becomes_few_files() {
+        check(&[(1, 3), (1, 30), (2, 3)], Some(0..2));
+        check(&[(1, 3), (2, 3)], None);
+        // What would become too large stays as it is.
+        check(&[(1, 200), (1, 100), (2, 3)], None);
+        check(&[(1, 100), (1, 100), (1, 100), (2, 3)], Some(0..2));
+    }
+
+    #[test]
+    fn a_gap_is_not_closed() {
+        let mut gap = files(&[(1, 3), (1, 3), (1, 3), (2, 3)]);
+        gap.remove(1);
+        assert_eq!(pick(&gap), None);
+    }
+}

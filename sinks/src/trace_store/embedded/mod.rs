@@ -1,11 +1,18 @@
 //! Traces in Parquet files on this machine's disk, the fresh ones in memory.
 //!
-//! A file holds the records of one contiguous range of the journal, received within one hour, as one or more
-//! row groups. Its name says which (see `files`). It is written under a temporary name, synced and renamed, so
-//! after a crash it is there whole or not at all, and what was not yet in a file is taken from the journal
-//! again. Small files of an hour are joined without encoding anything again; the joined file's range covers
-//! theirs, so whichever of them a crash leaves, each record counts once. Any tool that reads Parquet reads
-//! them: `select * from 'traces/*/*.parquet' where order_no = '...'`.
+//! Layout: `<dir>/2016-07-22T10/<first LSN>_<last LSN>_<first time>_<last time>_<rows>.parquet`. The folder is the
+//! receive hour (UTC). A file holds the records of one contiguous range of the journal, ticks included; LSNs have
+//! 20 digits; times are event times (receive times where there is none) in ms since the epoch; all ends are
+//! inclusive. A file is one or more row groups of about 35,000 rows, in each the rows of an order side by side.
+//! Columns: lsn, recv_ms, event_ms, source, host, program, format, flags, message_start, the searched columns of
+//! the line (text as it stands there, null where it is empty), elapsed_ms, and the whole masked frame. Any tool
+//! that reads Parquet reads them: `select * from 'traces/*/*.parquet' where order_no = '...'`.
+//!
+//! Safety: a file is written under a temporary name, synced and renamed, so after a crash it is there whole or
+//! not at all; what was not yet in a file is fed again from the journal, from [`EmbeddedWriter::stored_lsn`] + 1.
+//! Small files of an hour are joined by copying their row groups; the joined file's range covers theirs, so
+//! whatever a crash leaves, each record counts once.
+//!
 //! Refuses to know: the journal, sockets, clocks, threads; what becomes of an answer.
 
 mod bloom;
