@@ -20,6 +20,8 @@ pub(crate) struct AlertView {
     /// All labels but `alertname`, `severity` and `class`.
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) since: String,
+    /// Without the date when it began today.
+    pub(crate) since_short: String,
     /// How long it is on, or was.
     pub(crate) lasted: String,
     pub(crate) ended: Option<String>,
@@ -55,6 +57,11 @@ impl AlertView {
             shadow: alert.shadow,
             labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
             since: times::seconds(alert.active_ms, zone),
+            since_short: if times::date(alert.active_ms, zone) == times::date(now_ms, zone) {
+                times::date_free(alert.active_ms, zone)
+            } else {
+                times::seconds(alert.active_ms, zone)
+            },
             lasted: times::duration(until_ms.saturating_sub(alert.active_ms).max(0) / 1000 * 1000),
             ended: alert.ended_ms.map(|ended_ms| times::seconds(ended_ms, zone)),
             summary: summary.unwrap_or(reason).clone(),
@@ -62,6 +69,19 @@ impl AlertView {
             orders_count: alert.reason.orders_count,
             amount: alert.reason.amount.as_deref().map(text::grouped_decimal),
         }
+    }
+}
+
+impl AlertView {
+    /// How far up the board: what fires before what is pending, the graver first; what is never sent comes last.
+    pub(crate) fn rank(&self) -> (bool, bool, u8) {
+        let level = match self.level {
+            "critical" => 0,
+            "warning" => 1,
+            "info" => 3,
+            _ => 2,
+        };
+        (self.shadow, self.state != "firing", level)
     }
 }
 

@@ -26,6 +26,8 @@ const ALERTS_MAX: usize = 60;
 struct BoardPage {
     chrome: Chrome,
     banners: Vec<Banner>,
+    /// A banner says that alerts may be missing: nothing may look calm.
+    blind: bool,
     alerts: Vec<AlertView>,
     firing: usize,
     pending: usize,
@@ -56,16 +58,21 @@ pub(crate) async fn board(State(app): State<App>) -> Response {
     let now_ms = (deps.clock)();
     let counters = (deps.counters)();
     let live = deps.book.live();
-    let (sent, shadow): (Vec<_>, Vec<_>) = live.iter().partition(|alert| !alert.shadow);
-    let firing = sent.iter().filter(|alert| alert.state == AlertState::Firing).count();
-    let shown = sent.iter().chain(&shadow).take(ALERTS_MAX);
+    let mut alerts: Vec<AlertView> = live.iter().map(|a| AlertView::new(a, now_ms, deps.zone)).collect();
+    // Stable: within a rank the newest stays first.
+    alerts.sort_by_key(AlertView::rank);
+    alerts.truncate(ALERTS_MAX);
+    let sent = live.iter().filter(|alert| !alert.shadow).count();
+    let firing = live.iter().filter(|alert| !alert.shadow && alert.state == AlertState::Firing).count();
     let title = if firing > 0 { format!("({firing}) Board") } else { "Board".to_owned() };
     let chrome = Chrome::new(&app, "board", 1, title);
+    let banners = banners(&counters, &chrome.not_ready, now_ms, deps.zone);
     let page = BoardPage {
-        banners: banners(&counters, &chrome.not_ready, now_ms, deps.zone),
-        alerts: shown.map(|alert| AlertView::new(alert, now_ms, deps.zone)).collect(),
+        blind: banners.iter().any(|banner| banner.level == "bad"),
+        banners,
+        alerts,
         firing,
-        pending: sent.len() - firing,
+        pending: sent - firing,
         more: live.len().saturating_sub(ALERTS_MAX),
         recent: deps.book.resolved().iter().take(5).map(|a| AlertView::new(a, now_ms, deps.zone)).collect(),
         vitals: vitals(&counters, now_ms, deps.zone),

@@ -57,7 +57,7 @@ pub struct Summary {
     pub total_ms: i64,
     /// Steps.
     pub steps: usize,
-    /// Steps that failed.
+    /// Steps that failed; duplicates are not counted again.
     pub failures: usize,
     /// Steps printed twice.
     pub duplicates: usize,
@@ -72,7 +72,7 @@ pub struct Lane {
     pub module: String,
     /// Its steps.
     pub steps: usize,
-    /// Of these, failed.
+    /// Of these, failed; duplicates are not counted again.
     pub failures: usize,
 }
 
@@ -128,7 +128,7 @@ pub fn trail_view(id: &str, found: &Found, formats: &Arc<FormatSet>, zone: Tz) -
         }
         let verdict = outcome(&record);
         lanes[lane].steps += 1;
-        lanes[lane].failures += usize::from(verdict.outcome == Outcome::Failed);
+        lanes[lane].failures += usize::from(verdict.outcome == Outcome::Failed && duplicate_of.is_none());
         steps.push(Step {
             lane,
             name,
@@ -191,7 +191,7 @@ fn summary(steps: &[Step]) -> Summary {
         outcome: deciding.map(|step| step.verdict.outcome),
         total_ms: steps.last().map_or(0, |step| step.offset_ms),
         steps: steps.len(),
-        failures: count(|step| step.verdict.outcome == Outcome::Failed),
+        failures: count(|step| step.verdict.outcome == Outcome::Failed && step.duplicate_of.is_none()),
         duplicates: count(|step| step.duplicate_of.is_some()),
         big_gaps: count(|step| step.big_gap),
     }

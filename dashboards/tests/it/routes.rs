@@ -56,9 +56,11 @@ fn calm_board_says_so() {
     let mut calm = deps();
     calm.book = AlertBook::default();
     calm.counters = Arc::new(Counters::default);
-    let answer = get(calm, "/");
-    assert!(answer.text.contains("No alerts"));
+    let answer = get(calm.clone(), "/");
+    assert!(answer.text.contains("</span> No alerts</h1>"));
     assert!(!answer.text.contains("class=\"banner"));
+    calm.ready = Arc::new(|| Readiness::NotReady("replaying".to_owned()));
+    assert!(!get(calm, "/").text.contains("</span> No alerts</h1>"), "a blind board does not look calm");
 }
 
 #[test]

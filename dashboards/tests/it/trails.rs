@@ -119,6 +119,23 @@ fn order_of_rows_does_not_matter() {
 }
 
 #[test]
+fn a_failure_printed_twice_is_one_failure() {
+    let failed = stored(FAILED).rows.into_iter().find(|row| row.frame.contains("NET_ERR")).unwrap();
+    let mut again = failed.clone();
+    again.lsn += 1_000;
+    let found = Found { rows: vec![failed, again], truncated: false };
+    check(
+        "x",
+        &found,
+        &expect![[r#"
+        Some(Failed) total 0 ms, 2 steps, 1 failed, 1 duplicates, 0 long gaps
+        - [通道适配器] 通道适配器-发三方后 failed (success false, response_code NET_ERR) 5003 ms ill-typed
+        +0 [通道适配器] 通道适配器-发三方后 failed (success false, response_code NET_ERR) 5003 ms = LSN 48218 ill-typed
+    "#]],
+    );
+}
+
+#[test]
 fn a_format_that_is_gone() {
     let found = Found { rows: vec![row(3, NOW_MS, "retired", "a||b".to_owned())], truncated: true };
     check(
