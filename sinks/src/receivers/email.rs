@@ -127,6 +127,13 @@ impl EmailConfig {
             }
             _ => {}
         }
+        for (key, timeout_ms) in
+            [("timeout_ms", self.timeout_ms), ("accept_timeout_ms", self.accept_timeout_ms)]
+        {
+            if timeout_ms == 0 {
+                return Err((key, "is 0: no answer can be so fast".to_owned()));
+            }
+        }
         if self.require_tls == Some(true) && self.tls() == MailTls::None {
             return Err(("tls", "is none while require_tls is true; change one of the two".to_owned()));
         }

@@ -115,6 +115,8 @@ fn unknown_keys_and_bad_hosts_are_refused() {
         "[{name: a, email_configs: [{to: '', from: a@b.c, smarthost: 'm:25'}]}]",
         "[{name: a, email_configs: [{to: a@b.c, from: \"a@b.c\\r\\nBcc: x@y.z\", smarthost: 'm:25'}]}]",
         "[{name: ''}]",
+        "[{name: a, webhook_configs: [{url: 'http://x/', timeout_ms: 0}]}]",
+        "[{name: a, email_configs: [{to: a@b.c, from: a@b.c, smarthost: 'm:25', accept_timeout_ms: 0}]}]",
     ] {
         assert!(read(yaml).is_err(), "{yaml}");
     }

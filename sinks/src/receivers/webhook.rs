@@ -22,7 +22,8 @@ pub struct WebhookConfig {
     /// Tell also when the alert is over. Default true.
     #[serde(default = "yes")]
     pub send_resolved: bool,
-    /// Alerts in one payload at most; the others are counted in `truncatedAlerts`. 0, the default: no limit.
+    /// Alerts in one payload at most; the others are counted in `truncatedAlerts`. 0, the default: no limit. Without
+    /// grouping every payload holds one alert.
     #[serde(default)]
     pub max_alerts: usize,
     /// Credentials and certificates.
@@ -91,6 +92,9 @@ impl WebhookConfig {
     pub(super) fn check(&self) -> Result<(), KeyError> {
         if self.url.is_some() == self.url_file.is_some() {
             return Err(("url", "give exactly one of url and url_file".to_owned()));
+        }
+        if self.timeout_ms == 0 {
+            return Err(("timeout_ms", "is 0: no answer can be so fast".to_owned()));
         }
         let key = if self.url.is_some() { "url" } else { "url_file" };
         let url = self.url().map_err(|e| (key, e.to_string()))?;
