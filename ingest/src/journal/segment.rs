@@ -93,6 +93,7 @@ pub(super) fn create(
     spare: Option<PathBuf>,
 ) -> Result<(File, u32, PathBuf), JournalError> {
     let path = segment_path(dir, first_lsn);
+    let new = spare.is_none();
     let building = spare.unwrap_or_else(|| path.with_extension("journal.tmp"));
     let fail = |action, source| JournalError::io(action, &building, source);
     let file = OpenOptions::new()
@@ -102,7 +103,13 @@ pub(super) fn create(
         .truncate(false)
         .open(&building)
         .map_err(|e| fail("create", e))?;
-    reserve(&file, bytes).map_err(|e| fail("reserve space for", e))?;
+    if let Err(error) = reserve(&file, bytes) {
+        // What was got of the space must not stay taken: the disk is full for others, too.
+        if new {
+            fs::remove_file(&building).map_err(|e| fail("remove", e))?;
+        }
+        return Err(fail("reserve space for", error));
+    }
     let salt = RandomState::new().build_hasher().finish();
     let mut header = [0_u8; SEGMENT_HEADER_BYTES as usize + TERMINATOR.len()];
     header[..8].copy_from_slice(MAGIC);

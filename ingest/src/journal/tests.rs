@@ -384,6 +384,34 @@ fn a_reader_follows_the_writer() {
 }
 
 #[test]
+fn a_reader_in_another_thread_never_sees_what_is_not_there() {
+    const LINES: usize = 40_000;
+    let dir = Dir::new();
+    let (mut journal, _) = Journal::open(&dir.config()).unwrap();
+    let mut reader = journal.reader(1).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for from in (0..LINES).step_by(50) {
+                append(&mut journal, &numbered(from, 50)).unwrap();
+                if from % 400 == 0 {
+                    journal.commit().unwrap();
+                }
+            }
+            journal.commit().unwrap();
+        });
+        let mut read = 0;
+        while read < LINES {
+            // `None` is the end for now; an error would be a false alarm.
+            let Some(entry) = reader.next().unwrap() else { continue };
+            assert_eq!(entry.lsn, read as u64 + 1);
+            assert_eq!(entry.frame, format!("line number {read}").as_bytes());
+            read += 1;
+        }
+    });
+    assert!(inspect(&dir.0).unwrap().segments.len() > 10);
+}
+
+#[test]
 fn when_the_journal_is_full_the_batch_waits_untouched() {
     let dir = Dir::new();
     let config = JournalConfig { max_bytes: 3 * (64 << 10), ..dir.config() };
