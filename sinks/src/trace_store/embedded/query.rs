@@ -4,6 +4,7 @@
 
 use std::collections::BinaryHeap;
 
+use memchr::memmem::Finder;
 use record::InstantMs;
 
 use super::fresh::Fresh;
@@ -23,39 +24,62 @@ pub(super) fn newest_first(time_ms: InstantMs, lsn: u64) -> Key {
     (!time_ms, !lsn)
 }
 
-/// The conditions of a search on columns: position in [`super::schema::TEXTS`] and the value.
-pub(super) fn conditions(search: &Search) -> Vec<(usize, &[u8])> {
-    let given = [
-        (MERCHANT, &search.merchant),
-        (CHANNEL, &search.channel),
-        (STATUS, &search.status),
-        (CODE, &search.code),
-        (MODULE, &search.module),
-    ];
-    given.into_iter().filter_map(|(text, value)| Some((text, value.as_ref()?.as_bytes()))).collect()
+/// A search made ready to be asked of many rows.
+pub(super) struct Wanted<'a> {
+    from_ms: Option<InstantMs>,
+    to_ms: Option<InstantMs>,
+    /// Conditions on columns: position in [`super::schema::TEXTS`] and the value.
+    pub(super) columns: Vec<(usize, &'a [u8])>,
+    text: Option<Finder<'a>>,
 }
 
-/// Whether an instant is in the asked time.
-pub(super) fn in_time(search: &Search, time_ms: InstantMs) -> bool {
-    search.from_ms.is_none_or(|from| from <= time_ms) && search.to_ms.is_none_or(|to| time_ms < to)
-}
+impl<'a> Wanted<'a> {
+    pub(super) fn new(search: &'a Search) -> Self {
+        let given = [
+            (MERCHANT, &search.merchant),
+            (CHANNEL, &search.channel),
+            (STATUS, &search.status),
+            (CODE, &search.code),
+            (MODULE, &search.module),
+        ];
+        Self {
+            from_ms: search.from_ms,
+            to_ms: search.to_ms,
+            columns: given
+                .iter()
+                .filter_map(|(text, value)| Some((*text, value.as_ref()?.as_bytes())))
+                .collect(),
+            text: search.text.as_ref().filter(|text| !text.is_empty()).map(Finder::new),
+        }
+    }
 
-/// Whether the instants from `low` to `high` touch the asked time.
-pub(super) fn touches(search: &Search, low_ms: InstantMs, high_ms: InstantMs) -> bool {
-    search.from_ms.is_none_or(|from| from <= high_ms) && search.to_ms.is_none_or(|to| low_ms < to)
-}
+    /// Whether an instant is in the asked time.
+    pub(super) fn in_time(&self, time_ms: InstantMs) -> bool {
+        self.touches(time_ms, time_ms)
+    }
 
-/// Whether a message contains the asked text.
-pub(super) fn contains(message: &[u8], text: &str) -> bool {
-    text.is_empty() || std::str::from_utf8(message).is_ok_and(|message| message.contains(text))
-}
+    /// Whether the instants from `low` to `high` touch the asked time.
+    pub(super) fn touches(&self, low_ms: InstantMs, high_ms: InstantMs) -> bool {
+        self.from_ms.is_none_or(|from| from <= high_ms) && self.to_ms.is_none_or(|to| low_ms < to)
+    }
 
-/// Whether the row at an index in memory satisfies a search.
-pub(super) fn fresh_matches(search: &Search, fresh: &Fresh, index: usize) -> bool {
-    let row = &fresh.rows[index];
-    in_time(search, row.filing_ms())
-        && conditions(search).iter().all(|(text, value)| fresh.text(*text, index) == *value)
-        && search.text.as_ref().is_none_or(|text| contains(fresh.message(row), text))
+    /// Whether messages have to be looked at.
+    pub(super) fn asks_text(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// Whether a message contains the asked text.
+    pub(super) fn in_message(&self, message: &[u8]) -> bool {
+        self.text.as_ref().is_none_or(|text| text.find(message).is_some())
+    }
+
+    /// Whether the row at an index in memory is wanted.
+    pub(super) fn matches(&self, fresh: &Fresh, index: usize) -> bool {
+        let row = &fresh.rows[index];
+        self.in_time(row.filing_ms())
+            && self.columns.iter().all(|(text, value)| fresh.text(*text, index) == *value)
+            && self.in_message(fresh.message(row))
+    }
 }
 
 /// Whether the row at an index in memory has the id.

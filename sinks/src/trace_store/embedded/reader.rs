@@ -14,10 +14,7 @@ use super::bloom;
 use super::files::{TraceFile, corrupt};
 use super::fresh::Fresh;
 use super::groups::{Group, OpenFile, footer_only};
-use super::query::{
-    Best, Key, conditions, contains, fresh_has_id, fresh_matches, in_time, newest_first, oldest_first,
-    touches,
-};
+use super::query::{Best, Key, Wanted, fresh_has_id, newest_first, oldest_first};
 use super::schema::{IDS, col};
 use super::{Shared, State};
 use crate::trace_store::{Found, Search, TraceError, TraceReader, TraceRow};
@@ -117,7 +114,8 @@ impl TraceReader for EmbeddedReader {
 
     fn search(&self, search: &Search) -> Result<Found, TraceError> {
         let mut best = Best::new(search.limit);
-        let files = self.start(&mut best, newest_first, |fresh, row| fresh_matches(search, fresh, row));
+        let wanted = Wanted::new(search);
+        let files = self.start(&mut best, newest_first, |fresh, row| wanted.matches(fresh, row));
         let mut newest: Vec<usize> = (0..files.len()).collect();
         newest.sort_by_key(|index| std::cmp::Reverse(files[*index].name.event_max));
         for index in newest {
@@ -126,8 +124,8 @@ impl TraceReader for EmbeddedReader {
             if !best.wants(newest_first(file.name.event_max, Lsn::MAX)) {
                 break;
             }
-            if touches(search, file.name.event_min, file.name.event_max) {
-                search_file(search, file, index, &mut best)?;
+            if wanted.touches(file.name.event_min, file.name.event_max) {
+                search_file(&wanted, file, index, &mut best)?;
             }
         }
         finish(&files, best)
@@ -135,7 +133,7 @@ impl TraceReader for EmbeddedReader {
 }
 
 fn search_file(
-    search: &Search,
+    wanted: &Wanted<'_>,
     file: &TraceFile,
     index: usize,
     best: &mut Best<Place>,
@@ -146,7 +144,7 @@ fn search_file(
     let mut open: Option<OpenFile<'_>> = None;
     for number in newest {
         let (low, high) = groups[number].time_ms;
-        if !touches(search, low, high) || !best.wants(newest_first(high, Lsn::MAX)) {
+        if !wanted.touches(low, high) || !best.wants(newest_first(high, Lsn::MAX)) {
             continue;
         }
         let open = match &mut open {
@@ -154,7 +152,7 @@ fn search_file(
             none => none.insert(file.open(footer_only())?),
         };
         let group = open.group(number)?;
-        let found = rows_that_match(&group, search, best)?;
+        let found = rows_that_match(&group, wanted, best)?;
         offer(&group, &found, best, newest_first, (index, number))?;
     }
     Ok(())
@@ -178,17 +176,20 @@ fn rows_with_id(group: &Group<'_>, id: &[u8], columns: [bool; IDS]) -> Result<Ve
 }
 
 /// Rows that satisfy a search and are good enough; cheap columns first, the frame last.
-fn rows_that_match(group: &Group<'_>, search: &Search, best: &Best<Place>) -> Result<Vec<usize>, TraceError> {
-    let conditions = conditions(search);
-    for (text, value) in &conditions {
+fn rows_that_match(
+    group: &Group<'_>,
+    wanted: &Wanted<'_>,
+    best: &Best<Place>,
+) -> Result<Vec<usize>, TraceError> {
+    for (text, value) in &wanted.columns {
         if group.lacks(col::TEXT + text, value)? {
             return Ok(Vec::new());
         }
     }
     let times = filing_times(group)?;
-    let good = |time_ms: i64| in_time(search, time_ms) && best.wants(newest_first(time_ms, Lsn::MAX));
+    let good = |time_ms: i64| wanted.in_time(time_ms) && best.wants(newest_first(time_ms, Lsn::MAX));
     let mut matching: Vec<bool> = times.into_iter().map(good).collect();
-    for (text, value) in &conditions {
+    for (text, value) in &wanted.columns {
         if !matching.contains(&true) {
             return Ok(Vec::new());
         }
@@ -196,14 +197,14 @@ fn rows_that_match(group: &Group<'_>, search: &Search, best: &Best<Place>) -> Re
     }
     let mut found: Vec<usize> =
         matching.iter().enumerate().filter_map(|(row, good)| good.then_some(row)).collect();
-    if let Some(text) = search.text.as_ref().filter(|text| !text.is_empty()) {
+    if wanted.asks_text() {
         let mut starts = group.pick::<Int32Type>(col::MESSAGE_START, &found)?.into_iter();
         let mut hits = Vec::with_capacity(found.len());
         group.visit::<ByteArrayType>(col::FRAME, &found, |frame| {
             let start =
                 starts.next().flatten().and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
             let message = frame.and_then(|frame| frame.data().get(start..)).unwrap_or_default();
-            hits.push(contains(message, text));
+            hits.push(wanted.in_message(message));
         })?;
         let mut hits = hits.into_iter();
         found.retain(|_| hits.next() == Some(true));
