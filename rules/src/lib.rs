@@ -14,4 +14,5 @@ mod spec;
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::{Condition, ConditionError};
 pub use engine::{Engine, EngineCounts, KEYS_MAX, RuleCounts};
+pub use index::{Hit, RuleIndex};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

@@ -36,7 +36,7 @@ impl Popularity {
         match test {
             Test::All(parts) | Test::Any(parts) => parts.iter().for_each(|part| self.count(part)),
             leaf => {
-                for key in leaf_keys(leaf).unwrap_or_default() {
+                for key in leaf_keys(leaf).unwrap_or_default().any_of {
                     *self.counts.entry(key).or_default() += 1;
                 }
             }
@@ -57,56 +57,93 @@ fn base_cost(key: &Key) -> usize {
     }
 }
 
+/// Keys of which a record must show one for a condition to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) any_of: Vec<Key>,
+    /// To show one is enough: the condition needs no evaluation.
+    pub(super) enough: bool,
+}
+
+impl Keys {
+    fn enough(any_of: Vec<Key>) -> Option<Self> {
+        Some(Self { any_of, enough: true })
+    }
+}
+
 /// The keys of a test without parts; `None` when it has none.
-fn leaf_keys(test: &Test) -> Option<Vec<Key>> {
+fn leaf_keys(test: &Test) -> Option<Keys> {
     match test {
-        Test::Const(false) => Some(Vec::new()),
-        Test::Equal(column, value) => Some(vec![Key::Value(*column, value.clone())]),
+        Test::Const(false) => Keys::enough(Vec::new()),
+        Test::Equal(column, value) => Keys::enough(vec![Key::Value(*column, value.clone())]),
         Test::OneOf(column, values) => {
-            Some(values.iter().map(|value| Key::Value(*column, value.clone())).collect())
+            Keys::enough(values.iter().map(|value| Key::Value(*column, value.clone())).collect())
         }
-        Test::Text(field, TextTest::Equal(text)) => Some(vec![Key::Text(*field, text.clone())]),
+        Test::Text(field, TextTest::Equal(text)) => Keys::enough(vec![Key::Text(*field, text.clone())]),
         Test::Text(field, TextTest::OneOf(texts)) => {
-            Some(texts.iter().map(|text| Key::Text(*field, text.clone())).collect())
+            Keys::enough(texts.iter().map(|text| Key::Text(*field, text.clone())).collect())
         }
         Test::Text(field, TextTest::Contains(keyword)) => {
-            Some(vec![Key::Keyword(*field, keyword.word().into())])
+            Keys::enough(vec![Key::Keyword(*field, keyword.word().into())])
         }
         Test::Text(field, TextTest::StartsWith(word) | TextTest::EndsWith(word)) => {
-            Some(vec![Key::Keyword(*field, word.clone())])
+            Some(Keys { any_of: vec![Key::Keyword(*field, word.clone())], enough: false })
         }
         _ => None,
     }
 }
 
 /// The cheapest keys of a condition; `None` when a record can meet it without showing any key.
-pub(super) fn choose(test: &Test, popularity: &Popularity) -> Option<Vec<Key>> {
+pub(super) fn choose(test: &Test, popularity: &Popularity) -> Option<Keys> {
     match test {
         Test::All(parts) => {
-            parts.iter().filter_map(|part| choose(part, popularity)).min_by_key(|keys| popularity.cost(keys))
+            let chosen = parts.iter().filter_map(|part| choose(part, popularity));
+            let cheapest = chosen.min_by_key(|keys| popularity.cost(&keys.any_of))?;
+            Some(Keys { enough: false, ..cheapest })
         }
         Test::Any(parts) => {
-            let mut all = Vec::new();
+            let mut all = Keys { any_of: Vec::new(), enough: true };
             for part in parts {
-                all.extend(choose(part, popularity)?);
+                let keys = choose(part, popularity)?;
+                all.any_of.extend(keys.any_of);
+                all.enough &= keys.enough;
             }
-            all.sort();
-            all.dedup();
+            all.any_of.sort();
+            all.any_of.dedup();
             Some(all)
         }
         leaf => leaf_keys(leaf),
     }
 }
 
-/// The conditions to evaluate for each key.
+/// A condition that a key leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Posting(u32);
+
+impl Posting {
+    /// `enough`: it holds, without evaluation. At most 2^31 conditions.
+    pub(super) fn new(root: u32, enough: bool) -> Self {
+        Self(root << 1 | u32::from(enough))
+    }
+    pub(super) fn root(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+    pub(super) fn enough(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// The conditions that each key leads to.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
-    pub(super) roots: HashMap<Key, Vec<u32>>,
+    pub(super) by_key: HashMap<Key, Vec<Posting>>,
 }
 
 impl Postings {
-    /// A condition is to be evaluated when a record shows the key.
-    pub(super) fn add(&mut self, key: Key, root: u32) {
-        self.roots.entry(key).or_default().push(root);
+    /// A record that shows one of the keys may meet the condition.
+    pub(super) fn add(&mut self, root: u32, keys: Keys) {
+        for key in keys.any_of {
+            self.by_key.entry(key).or_default().push(Posting::new(root, keys.enough));
+        }
     }
 }

@@ -3,15 +3,17 @@
 //! Each column that some key names is looked at once a record. Nothing is allocated.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
 
-use aho_corasick::AhoCorasick;
-use hashbrown::HashMap;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use record::{Decimal, RecordRef, Value, ValueKey};
 
-use super::key::{Key, Postings};
+use super::key::{Key, Posting, Postings};
+use super::table::{Table, TextTable};
 use crate::condition::test::Field;
 use crate::condition::text::{has_capitals, lower_into};
+
+/// Most memory for the fast form of an automaton; beyond it a compact one is used.
+const MAX_DFA_BYTES: usize = 16 * 1024 * 1024;
 
 /// Conditions by what a record shows.
 #[derive(Debug, Default)]
@@ -26,7 +28,7 @@ pub(super) struct Lookup {
 #[derive(Debug)]
 struct TextColumn {
     field: Field,
-    equal: Table<Box<[u8]>>,
+    equal: TextTable,
     keywords: Option<Keywords>,
 }
 
@@ -35,70 +37,37 @@ struct TextColumn {
 struct Keywords {
     automaton: AhoCorasick,
     /// Conditions by word.
-    roots: Vec<Vec<u32>>,
+    postings: Vec<Box<[Posting]>>,
 }
 
-/// Conditions by value: ranges into one list.
-#[derive(Debug)]
-struct Table<K> {
-    ranges: HashMap<K, (u32, u32), foldhash::fast::FixedState>,
-    roots: Vec<u32>,
-}
-
-impl<K: Eq + Hash> Table<K> {
-    fn new(entries: Vec<(K, Vec<u32>)>) -> Self {
-        let mut ranges =
-            HashMap::with_capacity_and_hasher(entries.len(), foldhash::fast::FixedState::default());
-        let mut roots = Vec::new();
-        let end = |roots: &Vec<u32>| u32::try_from(roots.len()).unwrap_or(u32::MAX);
-        for (key, list) in entries {
-            let start = end(&roots);
-            roots.extend(list);
-            ranges.insert(key, (start, end(&roots)));
-        }
-        Self { ranges, roots }
-    }
-
-    fn range(&self, range: Option<&(u32, u32)>) -> &[u32] {
-        range.map_or(&[], |(start, end)| &self.roots[*start as usize..*end as usize])
-    }
-}
-
-/// A word and the conditions it leads to.
-type Posting<K> = (K, Vec<u32>);
+/// A key of a column and the conditions it leads to.
+type Keyed<K> = (K, Vec<Posting>);
 
 impl Lookup {
     pub(super) fn new(postings: Postings) -> Self {
-        type Texts = (Vec<Posting<Box<[u8]>>>, Vec<Posting<Box<str>>>);
+        type Texts = (Vec<Keyed<Box<[u8]>>>, Vec<Keyed<Box<str>>>);
         let mut texts: BTreeMap<Field, Texts> = BTreeMap::new();
-        let mut values: BTreeMap<usize, Vec<Posting<ValueKey>>> = BTreeMap::new();
-        let mut sorted: Vec<_> = postings.roots.into_iter().collect();
-        sorted.sort();
-        for (key, roots) in sorted {
+        let mut values: BTreeMap<usize, Vec<Keyed<ValueKey>>> = BTreeMap::new();
+        for (key, list) in postings.by_key {
             match key {
                 Key::Text(field, text) => {
-                    texts.entry(field).or_default().0.push((text.into_boxed_bytes(), roots));
+                    texts.entry(field).or_default().0.push((text.into_boxed_bytes(), list))
                 }
-                Key::Keyword(field, word) => texts.entry(field).or_default().1.push((word, roots)),
-                Key::Value(column, value) => values.entry(column).or_default().push((value, roots)),
+                Key::Keyword(field, word) => texts.entry(field).or_default().1.push((word, list)),
+                Key::Value(column, value) => values.entry(column).or_default().push((value, list)),
             }
         }
-        Self {
-            texts: texts
-                .into_iter()
-                .map(|(field, (equal, words))| TextColumn {
-                    field,
-                    equal: Table::new(equal),
-                    keywords: Keywords::new(words),
-                })
-                .collect(),
-            values: values.into_iter().map(|(column, entries)| (column, Table::new(entries))).collect(),
-            lowered: String::new(),
-        }
+        let texts = texts.into_iter().map(|(field, (equal, words))| TextColumn {
+            field,
+            equal: TextTable::new(equal),
+            keywords: Keywords::new(words),
+        });
+        let values = values.into_iter().map(|(column, entries)| (column, Table::new(entries)));
+        Self { texts: texts.collect(), values: values.collect(), lowered: String::new() }
     }
 
     /// Appends the conditions that the record's values lead to; a condition may appear several times.
-    pub(super) fn candidates(&mut self, record: &RecordRef<'_>, out: &mut Vec<u32>) {
+    pub(super) fn candidates(&mut self, record: &RecordRef<'_>, out: &mut Vec<Posting>) {
         for column in &self.texts {
             let Some(text) = record.raw(column.field.column) else { continue };
             if column.field.lower && has_capitals(text) {
@@ -111,20 +80,20 @@ impl Lookup {
         }
         for (column, table) in &self.values {
             if let Some(value) = record.value(*column).and_then(key_of) {
-                out.extend_from_slice(table.range(table.ranges.get(&value)));
+                table.find(&value, out);
             }
         }
     }
 }
 
 impl TextColumn {
-    fn candidates(&self, text: &[u8], out: &mut Vec<u32>) {
-        if !self.equal.roots.is_empty() {
-            out.extend_from_slice(self.equal.range(self.equal.ranges.get(text)));
+    fn candidates(&self, text: &[u8], out: &mut Vec<Posting>) {
+        if !self.equal.is_empty() {
+            self.equal.find(text, out);
         }
         if let Some(keywords) = &self.keywords {
             for found in keywords.automaton.find_overlapping_iter(text) {
-                out.extend_from_slice(&keywords.roots[found.pattern().as_usize()]);
+                out.extend_from_slice(&keywords.postings[found.pattern().as_usize()]);
             }
         }
     }
@@ -132,13 +101,21 @@ impl TextColumn {
 
 impl Keywords {
     /// `None` when there are no words.
-    fn new(words: Vec<Posting<Box<str>>>) -> Option<Self> {
+    fn new(mut words: Vec<Keyed<Box<str>>>) -> Option<Self> {
         if words.is_empty() {
             return None;
         }
-        let automaton = AhoCorasick::new(words.iter().map(|(word, _)| word.as_bytes()))
+        words.sort_by(|a, b| a.0.cmp(&b.0));
+        let bytes = words.iter().flat_map(|(word, _)| word.bytes());
+        let mut classes = [false; 256];
+        bytes.clone().for_each(|byte| classes[usize::from(byte)] = true);
+        let row_bytes = 4 * (classes.iter().filter(|used| **used).count() + 1).next_power_of_two();
+        let is_small = bytes.count().saturating_mul(row_bytes) <= MAX_DFA_BYTES;
+        let automaton = AhoCorasick::builder()
+            .kind(is_small.then_some(AhoCorasickKind::DFA))
+            .build(words.iter().map(|(word, _)| word.as_bytes()))
             .expect("an automaton of words that fit a rule file has fewer than 2^31 states");
-        Some(Self { automaton, roots: words.into_iter().map(|(_, roots)| roots).collect() })
+        Some(Self { automaton, postings: words.into_iter().map(|(_, list)| list.into()).collect() })
     }
 }
 

@@ -10,30 +10,34 @@ mod lookup;
 #[cfg(test)]
 mod sample;
 mod share;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use record::RecordRef;
 
+use crate::RuleSet;
 use crate::condition::Condition;
+use crate::condition::test::Test;
 use crate::rule::{Kind, Rule};
+use key::Posting;
 use lookup::Lookup;
 use share::Shared;
 
 /// One rule that a record concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Hit {
-    /// Position of the rule in its set.
-    pub(crate) rule: u32,
+pub struct Hit {
+    /// Position of the rule in its set, as in [`RuleSet::infos`].
+    pub rule: u32,
     /// The rule's `where` holds.
-    pub(crate) matched: bool,
+    pub matched: bool,
     /// The rule's `reset` holds (`consecutive`).
-    pub(crate) reset: bool,
+    pub reset: bool,
 }
 
 /// Finds the rules that a record concerns.
 #[derive(Debug)]
-pub(crate) struct RuleIndex {
+pub struct RuleIndex {
     /// By format number.
     formats: Vec<FormatIndex>,
 }
@@ -45,9 +49,9 @@ struct FormatIndex {
     lookup: Lookup,
     roots: Vec<Root>,
     /// Roots without keys.
-    always: Vec<u32>,
+    always: Vec<Posting>,
     /// Roots that may hold for the record at hand.
-    candidates: Vec<u32>,
+    candidates: Vec<Posting>,
 }
 
 /// A condition and the rules that have it.
@@ -55,13 +59,20 @@ struct FormatIndex {
 struct Root {
     /// Node of the shared tests.
     node: u32,
-    /// What to report when it holds.
-    hits: Vec<Hit>,
     /// Number of the record it was last looked at for.
     seen: u32,
+    /// What to report when it holds.
+    first: Hit,
+    /// And what else, when several rules share it.
+    more: Vec<Hit>,
 }
 
 impl RuleIndex {
+    /// The index of a set of rules.
+    pub fn of(set: &RuleSet) -> Self {
+        Self::new(&set.rules)
+    }
+
     /// Builds the index over all rules of a set.
     pub(crate) fn new(rules: &[Rule]) -> Self {
         let formats = rules.iter().map(|rule| usize::from(rule.format.0) + 1).max().unwrap_or_default();
@@ -80,7 +91,7 @@ impl RuleIndex {
     }
 
     /// Replaces `hits` by the rules for which `where` or `reset` holds, in rule order, each once.
-    pub(crate) fn hits(&mut self, record: &RecordRef<'_>, hits: &mut Vec<Hit>) {
+    pub fn hits(&mut self, record: &RecordRef<'_>, hits: &mut Vec<Hit>) {
         hits.clear();
         if let Some(format) = self.formats.get_mut(usize::from(record.row.format.0)) {
             format.hits(record, hits);
@@ -92,10 +103,10 @@ impl FormatIndex {
     fn add(&mut self, condition: &Condition, hit: Hit) {
         let node = self.shared.intern(condition.test());
         let root = self.shared.root_of(node, self.roots.len());
-        if root == self.roots.len() {
-            self.roots.push(Root { node, hits: Vec::new(), seen: 0 });
+        match self.roots.get_mut(root) {
+            Some(known) => known.more.push(hit),
+            None => self.roots.push(Root { node, seen: 0, first: hit, more: Vec::new() }),
         }
-        self.roots[root].hits.push(hit);
     }
 
     /// Chooses the keys of every root, when all are known.
@@ -106,8 +117,8 @@ impl FormatIndex {
         let mut postings = key::Postings::default();
         for (root, test) in (0_u32..).zip(&tests) {
             match key::choose(test, &popularity) {
-                Some(keys) => keys.into_iter().for_each(|key| postings.add(key, root)),
-                None => self.always.push(root),
+                Some(keys) => postings.add(root, keys),
+                None => self.always.push(Posting::new(root, matches!(test, Test::Const(true)))),
             }
         }
         self.lookup = Lookup::new(postings);
@@ -122,11 +133,12 @@ impl FormatIndex {
         self.candidates.clear();
         self.candidates.extend_from_slice(&self.always);
         self.lookup.candidates(record, &mut self.candidates);
-        for root in &self.candidates {
-            let root = &mut self.roots[*root as usize];
+        for posting in &self.candidates {
+            let root = &mut self.roots[posting.root()];
             let is_new = std::mem::replace(&mut root.seen, number) != number;
-            if is_new && self.shared.holds(root.node, record) {
-                hits.extend_from_slice(&root.hits);
+            if is_new && (posting.enough() || self.shared.holds(root.node, record)) {
+                hits.push(root.first);
+                hits.extend_from_slice(&root.more);
             }
         }
         if hits.len() > 1 {
