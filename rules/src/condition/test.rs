@@ -81,7 +81,7 @@ impl Order {
 
 impl Test {
     /// Joins tests that must all hold, flattened, without repeats, cheapest first.
-    pub(super) fn all(tests: Vec<Test>) -> Test {
+    pub(crate) fn all(tests: Vec<Test>) -> Test {
         let mut flat = Vec::with_capacity(tests.len());
         for test in tests {
             match test {

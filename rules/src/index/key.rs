@@ -36,7 +36,7 @@ impl Popularity {
         match test {
             Test::All(parts) | Test::Any(parts) => parts.iter().for_each(|part| self.count(part)),
             leaf => {
-                for key in leaf_keys(leaf).unwrap_or_default().any_of {
+                for key in leaf_keys(leaf).map(|keys| keys.any_of).unwrap_or_default() {
                     *self.counts.entry(key).or_default() += 1;
                 }
             }
@@ -57,17 +57,29 @@ fn base_cost(key: &Key) -> usize {
     }
 }
 
-/// Keys of which a record must show one for a condition to hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How a condition is found: the keys of which a record must show one, and what is left to ask when it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keys {
     pub(super) any_of: Vec<Key>,
-    /// To show one is enough: the condition needs no evaluation.
-    pub(super) enough: bool,
+    /// Together with any of the keys the same as the condition.
+    pub(super) rest: Test,
 }
 
 impl Keys {
     fn enough(any_of: Vec<Key>) -> Option<Self> {
-        Some(Self { any_of, enough: true })
+        Some(Self { any_of, rest: Test::Const(true) })
+    }
+
+    /// Whether a record shows one of the keys at most.
+    pub(super) fn is_exclusive(&self) -> bool {
+        let column = |key: &Key| match key {
+            Key::Text(field, _) => Some((*field, true)),
+            Key::Value(column, _) => Some((Field { column: *column, lower: false }, false)),
+            Key::Keyword(..) => None,
+        };
+        let mut columns = self.any_of.iter().map(column);
+        let first = columns.next().flatten();
+        first.is_some() && columns.all(|column| column == first)
     }
 }
 
@@ -87,7 +99,7 @@ fn leaf_keys(test: &Test) -> Option<Keys> {
             Keys::enough(vec![Key::Keyword(*field, keyword.word().into())])
         }
         Test::Text(field, TextTest::StartsWith(word) | TextTest::EndsWith(word)) => {
-            Some(Keys { any_of: vec![Key::Keyword(*field, word.clone())], enough: false })
+            Some(Keys { any_of: vec![Key::Keyword(*field, word.clone())], rest: test.clone() })
         }
         _ => None,
     }
@@ -97,53 +109,24 @@ fn leaf_keys(test: &Test) -> Option<Keys> {
 pub(super) fn choose(test: &Test, popularity: &Popularity) -> Option<Keys> {
     match test {
         Test::All(parts) => {
-            let chosen = parts.iter().filter_map(|part| choose(part, popularity));
-            let cheapest = chosen.min_by_key(|keys| popularity.cost(&keys.any_of))?;
-            Some(Keys { enough: false, ..cheapest })
+            let chosen =
+                parts.iter().enumerate().filter_map(|(at, part)| Some((at, choose(part, popularity)?)));
+            let (at, keys) = chosen.min_by_key(|(_, keys)| popularity.cost(&keys.any_of))?;
+            let mut rest = parts.to_vec();
+            rest[at] = keys.rest;
+            Some(Keys { any_of: keys.any_of, rest: Test::all(rest) })
         }
         Test::Any(parts) => {
-            let mut all = Keys { any_of: Vec::new(), enough: true };
+            let (mut any_of, mut enough) = (Vec::new(), true);
             for part in parts {
                 let keys = choose(part, popularity)?;
-                all.any_of.extend(keys.any_of);
-                all.enough &= keys.enough;
+                any_of.extend(keys.any_of);
+                enough &= keys.rest == Test::Const(true);
             }
-            all.any_of.sort();
-            all.any_of.dedup();
-            Some(all)
+            any_of.sort();
+            any_of.dedup();
+            Some(Keys { any_of, rest: if enough { Test::Const(true) } else { test.clone() } })
         }
         leaf => leaf_keys(leaf),
-    }
-}
-
-/// A condition that a key leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Posting(u32);
-
-impl Posting {
-    /// `enough`: it holds, without evaluation. At most 2^31 conditions.
-    pub(super) fn new(root: u32, enough: bool) -> Self {
-        Self(root << 1 | u32::from(enough))
-    }
-    pub(super) fn root(self) -> usize {
-        (self.0 >> 1) as usize
-    }
-    pub(super) fn enough(self) -> bool {
-        self.0 & 1 == 1
-    }
-}
-
-/// The conditions that each key leads to.
-#[derive(Debug, Default)]
-pub(super) struct Postings {
-    pub(super) by_key: HashMap<Key, Vec<Posting>>,
-}
-
-impl Postings {
-    /// A record that shows one of the keys may meet the condition.
-    pub(super) fn add(&mut self, root: u32, keys: Keys) {
-        for key in keys.any_of {
-            self.by_key.entry(key).or_default().push(Posting::new(root, keys.enough));
-        }
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use record::{Decimal, RecordRef, Value, ValueKey};
 
-use super::key::{Key, Posting, Postings};
-use super::table::{Table, TextTable};
+use super::key::Key;
+use super::posting::{Posting, Postings};
+use super::table::{List, Lists, Table, TextTable};
 use crate::condition::test::Field;
 use crate::condition::text::{has_capitals, lower_into};
 
@@ -37,7 +38,8 @@ struct TextColumn {
 struct Keywords {
     automaton: AhoCorasick,
     /// Conditions by word.
-    postings: Vec<Box<[Posting]>>,
+    by_word: Vec<List>,
+    lists: Lists,
 }
 
 /// A key of a column and the conditions it leads to.
@@ -93,7 +95,7 @@ impl TextColumn {
         }
         if let Some(keywords) = &self.keywords {
             for found in keywords.automaton.find_overlapping_iter(text) {
-                out.extend_from_slice(&keywords.postings[found.pattern().as_usize()]);
+                keywords.lists.append(keywords.by_word[found.pattern().as_usize()], out);
             }
         }
     }
@@ -115,7 +117,9 @@ impl Keywords {
             .kind(is_small.then_some(AhoCorasickKind::DFA))
             .build(words.iter().map(|(word, _)| word.as_bytes()))
             .expect("an automaton of words that fit a rule file has fewer than 2^31 states");
-        Some(Self { automaton, postings: words.into_iter().map(|(_, list)| list.into()).collect() })
+        let mut lists = Lists::default();
+        let by_word = words.iter().map(|(_, postings)| lists.push(postings)).collect();
+        Some(Self { automaton, by_word, lists })
     }
 }
 

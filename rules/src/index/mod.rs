@@ -2,11 +2,13 @@
 //!
 //! For each condition a set of keys is found of which a record must show at least one, or the condition cannot hold
 //! ([`key`]): equality and `in` values of all rules are one hash index by (column, value), keywords one automaton for
-//! each column ([`lookup`]). Only conditions found so are evaluated, with every part that several share evaluated
-//! once ([`share`]); those without keys are evaluated always. Refuses to know: windows, keys of rules.
+//! each column ([`lookup`]). Of conditions found so the rest is evaluated, every part that several share once
+//! ([`share`]); those without keys are evaluated always. Refuses to know: windows, keys of rules.
 
+mod build;
 mod key;
 mod lookup;
+mod posting;
 #[cfg(test)]
 mod sample;
 mod share;
@@ -17,11 +19,10 @@ mod tests;
 use record::RecordRef;
 
 use crate::RuleSet;
-use crate::condition::Condition;
-use crate::condition::test::Test;
 use crate::rule::{Kind, Rule};
-use key::Posting;
+use build::Builder;
 use lookup::Lookup;
+use posting::{Action, Posting};
 use share::Shared;
 
 /// One rule that a record concerns.
@@ -48,23 +49,25 @@ struct FormatIndex {
     shared: Shared,
     lookup: Lookup,
     roots: Vec<Root>,
-    /// Roots without keys.
+    /// Hits beyond the first of conditions that several rules share.
+    more: Vec<Box<[Hit]>>,
+    /// What every record leads to.
     always: Vec<Posting>,
-    /// Roots that may hold for the record at hand.
+    /// What the record at hand leads to.
     candidates: Vec<Posting>,
 }
 
 /// A condition and the rules that have it.
 #[derive(Debug)]
 struct Root {
-    /// Node of the shared tests.
+    /// Node of what is to be evaluated.
     node: u32,
     /// Number of the record it was last looked at for.
     seen: u32,
     /// What to report when it holds.
     first: Hit,
-    /// And what else, when several rules share it.
-    more: Vec<Hit>,
+    /// Where the other hits are: position in `more`, from 1; 0 for none.
+    more: u32,
 }
 
 impl RuleIndex {
@@ -76,18 +79,16 @@ impl RuleIndex {
     /// Builds the index over all rules of a set.
     pub(crate) fn new(rules: &[Rule]) -> Self {
         let formats = rules.iter().map(|rule| usize::from(rule.format.0) + 1).max().unwrap_or_default();
-        let mut index = Self { formats: Vec::new() };
-        index.formats.resize_with(formats, FormatIndex::default);
-        for (position, rule) in rules.iter().enumerate() {
-            let position = u32::try_from(position).unwrap_or(u32::MAX);
-            let format = &mut index.formats[usize::from(rule.format.0)];
-            format.add(&rule.filter, Hit { rule: position, matched: true, reset: false });
+        let mut builders: Vec<Builder> = Vec::new();
+        builders.resize_with(formats, Builder::default);
+        for (position, rule) in (0_u32..).zip(rules) {
+            let builder = &mut builders[usize::from(rule.format.0)];
+            builder.add(&rule.filter, Hit { rule: position, matched: true, reset: false });
             if let Kind::Consecutive { reset: Some(reset), .. } = &rule.kind {
-                format.add(reset, Hit { rule: position, matched: false, reset: true });
+                builder.add(reset, Hit { rule: position, matched: false, reset: true });
             }
         }
-        index.formats.iter_mut().for_each(FormatIndex::finish);
-        index
+        Self { formats: builders.into_iter().map(Builder::finish).collect() }
     }
 
     /// Replaces `hits` by the rules for which `where` or `reset` holds, in rule order, each once.
@@ -100,31 +101,6 @@ impl RuleIndex {
 }
 
 impl FormatIndex {
-    fn add(&mut self, condition: &Condition, hit: Hit) {
-        let node = self.shared.intern(condition.test());
-        let root = self.shared.root_of(node, self.roots.len());
-        match self.roots.get_mut(root) {
-            Some(known) => known.more.push(hit),
-            None => self.roots.push(Root { node, seen: 0, first: hit, more: Vec::new() }),
-        }
-    }
-
-    /// Chooses the keys of every root, when all are known.
-    fn finish(&mut self) {
-        let mut popularity = key::Popularity::default();
-        let tests: Vec<_> = self.roots.iter().map(|root| self.shared.test(root.node)).collect();
-        tests.iter().for_each(|test| popularity.count(test));
-        let mut postings = key::Postings::default();
-        for (root, test) in (0_u32..).zip(&tests) {
-            match key::choose(test, &popularity) {
-                Some(keys) => postings.add(root, keys),
-                None => self.always.push(Posting::new(root, matches!(test, Test::Const(true)))),
-            }
-        }
-        self.lookup = Lookup::new(postings);
-        self.shared.seal();
-    }
-
     fn hits(&mut self, record: &RecordRef<'_>, hits: &mut Vec<Hit>) {
         let (number, anew) = self.shared.next_record();
         if anew {
@@ -134,11 +110,25 @@ impl FormatIndex {
         self.candidates.extend_from_slice(&self.always);
         self.lookup.candidates(record, &mut self.candidates);
         for posting in &self.candidates {
-            let root = &mut self.roots[posting.root()];
+            let (position, evaluate) = match posting.action() {
+                Action::Matched(rule) => {
+                    hits.push(Hit { rule, matched: true, reset: false });
+                    continue;
+                }
+                Action::Reset(rule) => {
+                    hits.push(Hit { rule, matched: false, reset: true });
+                    continue;
+                }
+                Action::Holds(position) => (position, false),
+                Action::Evaluate(position) => (position, true),
+            };
+            let root = &mut self.roots[position as usize];
             let is_new = std::mem::replace(&mut root.seen, number) != number;
-            if is_new && (posting.enough() || self.shared.holds(root.node, record)) {
+            if is_new && (!evaluate || self.shared.holds(root.node, record)) {
                 hits.push(root.first);
-                hits.extend_from_slice(&root.more);
+                if root.more > 0 {
+                    hits.extend_from_slice(&self.more[root.more as usize - 1]);
+                }
             }
         }
         if hits.len() > 1 {

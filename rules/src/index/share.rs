@@ -17,13 +17,7 @@ pub(super) struct Shared {
     /// Number of the record at hand, from 1.
     record: u32,
     /// While building only.
-    building: Building,
-}
-
-#[derive(Debug, Default)]
-struct Building {
     ids: HashMap<Test, u32>,
-    roots: HashMap<u32, usize>,
 }
 
 #[derive(Debug)]
@@ -37,7 +31,7 @@ enum Node {
 impl Shared {
     /// The node of a test; equal tests have one node.
     pub(super) fn intern(&mut self, test: &Test) -> u32 {
-        if let Some(known) = self.building.ids.get(test) {
+        if let Some(known) = self.ids.get(test) {
             return *known;
         }
         let node = match test {
@@ -48,29 +42,13 @@ impl Shared {
         };
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         self.nodes.push(node);
-        self.building.ids.insert(test.clone(), id);
+        self.ids.insert(test.clone(), id);
         id
-    }
-
-    /// The condition that has this node, or `new` when none has yet.
-    pub(super) fn root_of(&mut self, node: u32, new: usize) -> usize {
-        *self.building.roots.entry(node).or_insert(new)
-    }
-
-    /// The test of a node.
-    pub(super) fn test(&self, node: u32) -> Test {
-        let tests = |ids: &[u32]| ids.iter().map(|id| self.test(*id)).collect();
-        match &self.nodes[node as usize] {
-            Node::Leaf(test) => test.clone(),
-            Node::Not(inner) => Test::Not(Box::new(self.test(*inner))),
-            Node::All(parts) => Test::All(tests(parts)),
-            Node::Any(parts) => Test::Any(tests(parts)),
-        }
     }
 
     /// No more tests will come.
     pub(super) fn seal(&mut self) {
-        self.building = Building::default();
+        self.ids = HashMap::new();
         self.found = vec![0; self.nodes.len()];
     }
 

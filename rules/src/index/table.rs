@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{HashMap, HashTable};
 
-use super::key::Posting;
+use super::posting::Posting;
 
 type Hasher = foldhash::fast::FixedState;
 
@@ -107,17 +107,17 @@ impl<K: Eq + Hash> Table<K> {
 
 /// The conditions of one key: mostly one, which then needs no list.
 #[derive(Debug, Clone, Copy)]
-enum List {
+pub(super) enum List {
     One(Posting),
     /// Position in [`Lists`].
     Many(u32),
 }
 
 #[derive(Debug, Default)]
-struct Lists(Vec<Box<[Posting]>>);
+pub(super) struct Lists(Vec<Box<[Posting]>>);
 
 impl Lists {
-    fn push(&mut self, postings: &[Posting]) -> List {
+    pub(super) fn push(&mut self, postings: &[Posting]) -> List {
         if let [only] = postings {
             return List::One(*only);
         }
@@ -125,7 +125,7 @@ impl Lists {
         List::Many(to_u32(self.0.len() - 1))
     }
 
-    fn append(&self, list: List, out: &mut Vec<Posting>) {
+    pub(super) fn append(&self, list: List, out: &mut Vec<Posting>) {
         match list {
             List::One(only) => out.push(only),
             List::Many(position) => out.extend_from_slice(&self.0[position as usize]),
