@@ -53,7 +53,8 @@ impl Lookup {
         for (key, list) in postings.by_key {
             match key {
                 Key::Text(field, text) => {
-                    texts.entry(field).or_default().0.push((text.into_boxed_bytes(), list))
+                    let keyed = (text.into_boxed_bytes(), list);
+                    texts.entry(field).or_default().0.push(keyed);
                 }
                 Key::Keyword(field, word) => texts.entry(field).or_default().1.push((word, list)),
                 Key::Value(column, value) => values.entry(column).or_default().push((value, list)),
