@@ -102,7 +102,8 @@ fn readings_from(run: &[u8], start: usize, hide: &mut Vec<usize>) -> usize {
         }
         at += 1;
         let group_ends = !run.get(at).is_some_and(u8::is_ascii_digit) && run[at - 1].is_ascii_digit();
-        let long_enough = digits >= CARD_DIGITS_MIN && (zeros == 0 || digits - zeros < CARD_DIGITS_MIN);
+        let long_enough =
+            digits >= CARD_DIGITS_MIN && (zeros == 0 || digits.saturating_sub(zeros) < CARD_DIGITS_MIN);
         let places = &places[..digits];
         if group_ends && long_enough && passes_luhn(run, places) {
             found += 1;

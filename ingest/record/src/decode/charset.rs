@@ -7,7 +7,7 @@ use encoding_rs::GB18030;
 
 use crate::{Encoding, RowFlags};
 
-/// Appends a frame as UTF-8. Flags it if it had to be transcoded from GB18030.
+/// Appends a frame as UTF-8. Flags it if it had to be transcoded from GB18030. What cannot be read becomes U+FFFD.
 pub(super) fn append_utf8(out: &mut Vec<u8>, frame: &[u8], encoding: Encoding, flags: &mut RowFlags) {
     let is_utf8 = simdutf8::basic::from_utf8(frame).is_ok();
     match encoding {
@@ -18,7 +18,17 @@ pub(super) fn append_utf8(out: &mut Vec<u8>, frame: &[u8], encoding: Encoding, f
             out.extend_from_slice(whole_characters(frame).unwrap_or_default());
         }
         Encoding::Auto | Encoding::Gb18030 => {
-            let (text, _malformed) = GB18030.decode_without_bom_handling(frame);
+            let (text, malformed) = GB18030.decode_without_bom_handling(frame);
+            if malformed && encoding == Encoding::Auto {
+                // Valid in neither: a damaged UTF-8 line reads better as what it was.
+                let lossy = String::from_utf8_lossy(frame);
+                let is_unreadable =
+                    |c| c == char::REPLACEMENT_CHARACTER || ('\u{E000}'..='\u{F8FF}').contains(&c);
+                let unreadable = |text: &str| text.chars().filter(|c| is_unreadable(*c)).count();
+                if unreadable(&lossy) < unreadable(&text) {
+                    return out.extend_from_slice(lossy.as_bytes());
+                }
+            }
             out.extend_from_slice(text.as_bytes());
             flags.set(RowFlags::TRANSCODED);
         }

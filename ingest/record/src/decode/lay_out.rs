@@ -3,7 +3,7 @@
 //! Refuses to know: how the format was chosen.
 
 use super::choose::join_rest;
-use crate::format::{Check, Format, Grammar};
+use crate::format::{COLUMNS_MAX, Check, Format, Grammar};
 use crate::mask::{mask_all, mask_middle};
 use crate::syslog::{Header, SyslogTime};
 use crate::time::{OffsetCache, local_ms, resolve_yearless};
@@ -48,6 +48,11 @@ pub(super) fn columns(batch: &mut Batch, format: &Format, base: usize, header: &
                 match known.map(|column| &mut spans[first + column]) {
                     Some(span) if *span == nothing => *span = place(pair.value),
                     _ => spans.push(place(pair.whole)),
+                }
+                if spans.len() - first >= COLUMNS_MAX {
+                    // The last extra takes what remains.
+                    spans[first + COLUMNS_MAX - 1].end = message.end;
+                    break;
                 }
             }
         }

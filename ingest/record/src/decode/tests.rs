@@ -332,6 +332,8 @@ fn charsets() {
     assert_eq!(text(b"\xd6\xa7\xb8\xb6", false), ("支付".into(), true));
     assert_eq!(text(&"支付".as_bytes()[..5], true), ("支".into(), false), "cut within a character");
     assert_eq!(text(b"\xd6\xa7\xff", false), ("支\u{fffd}".into(), true));
+    let damaged = [&b"\xffx"[..], "支付".as_bytes(), b"\xff"].concat();
+    assert_eq!(text(&damaged, false), ("\u{fffd}x支付\u{fffd}".into(), false), "valid in neither");
     assert_eq!(text(b"nul \0 and \x1b stay", false), ("nul \0 and \x1b stay".into(), false));
 }
 
@@ -367,6 +369,17 @@ fn masks_by_column() {
         rows(&formats, None, &[format!("act=x order_no={card} card={card} 4111 1111 1111 1111").as_bytes()]);
     let masked = format!("act=x order_no={card} card=411111******1111 4111 11** **** 1111");
     assert_eq!(batch.record(0, &formats).frame(), masked);
+}
+
+#[test]
+fn the_extras_of_a_logfmt_line_are_bounded() {
+    let formats = shipped();
+    let line = format!("act=x{}", " word".repeat(5_000));
+    let (batch, _) = rows(&formats, None, &[line.as_bytes()]);
+    let record = batch.record(0, &formats);
+    assert_eq!(record.row.spans_len, 1_024);
+    assert!(line.ends_with(record.extras().last().unwrap()));
+    assert_eq!(record.extras().map(|e| e.matches("word").count()).sum::<usize>(), 5_000);
 }
 
 #[test]
