@@ -154,7 +154,8 @@ fn label_hash(labels: &BTreeMap<String, String>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, fnv1a)
 }
 
-fn fnv1a(hash: u64, byte: u8) -> u64 {
+/// One step of FNV-1a 64.
+pub(crate) fn fnv1a(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
 }
 

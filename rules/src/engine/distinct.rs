@@ -173,6 +173,11 @@ impl Occurrences {
         });
     }
 
+    /// Values with their buckets, in no order that means something.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
+        self.items.iter().copied()
+    }
+
     /// Gives all values back.
     pub(super) fn clear(&mut self, values: &mut Values) {
         for (value, _) in self.items.drain(..) {

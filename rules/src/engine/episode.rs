@@ -111,6 +111,7 @@ impl RuleState {
         });
         if let Some(key) = self.keys.get_mut(slot) {
             key.episode = Some(Box::new(Episode { life: Life::Idle, alert, gate: "" }));
+            self.keys.park(slot);
         }
     }
 
@@ -156,6 +157,7 @@ impl RuleState {
         });
         self.emit(slot, change, change == Change::Withdrawn, cause);
         let episode = self.keys.get_mut(slot).and_then(|key| key.episode.take());
+        self.keys.unpark(slot);
         if let (Some(over), Some(episode)) = (&mut self.over, episode) {
             over.push(episode.alert);
         }

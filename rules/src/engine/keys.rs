@@ -8,7 +8,9 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// No key.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
+/// In place of the link of a key that is not in the order of activity.
+const PARKED: u32 = u32::MAX - 1;
 const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const INLINE: usize = 22;
@@ -135,23 +137,28 @@ impl<T> Keys<T> {
 
     /// The key was active just now.
     pub(super) fn touch(&mut self, slot: u32) {
-        if self.newest != slot {
+        if self.newest != slot && self.slot(slot).older != PARKED {
             self.unlink(slot);
             self.link_newest(slot);
         }
     }
 
-    /// The least recently active key for which `may_go` holds.
-    pub(super) fn oldest(&self, may_go: impl Fn(&T) -> bool) -> Option<u32> {
-        let mut slot = self.oldest;
-        while slot != NONE {
-            let held = self.slot(slot);
-            if held.value.as_ref().is_some_and(&may_go) {
-                return Some(slot);
-            }
-            slot = held.newer;
+    /// The key may not go at the bound.
+    pub(super) fn park(&mut self, slot: u32) {
+        self.unlink(slot);
+        self.slot_mut(slot).older = PARKED;
+    }
+
+    /// The key may go again; it counts as active just now.
+    pub(super) fn unpark(&mut self, slot: u32) {
+        if self.slot(slot).older == PARKED {
+            self.link_newest(slot);
         }
-        None
+    }
+
+    /// The least recently active key that may go.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        Some(self.oldest).filter(|&slot| slot != NONE)
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&T> {
@@ -208,6 +215,9 @@ impl<T> Keys<T> {
 
     fn unlink(&mut self, slot: u32) {
         let (older, newer) = (self.slot(slot).older, self.slot(slot).newer);
+        if older == PARKED {
+            return;
+        }
         if older == NONE {
             self.oldest = newer;
         } else {
@@ -227,26 +237,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn like_a_map_with_an_order(steps in proptest::collection::vec((0u8..4, 0u32..40), 0..300)) {
+        fn like_a_map_with_an_order(steps in proptest::collection::vec((0u8..6, 0u32..40), 0..300)) {
             let mut keys = Keys::new();
-            let mut model: BTreeMap<Vec<u8>, (u64, u32)> = BTreeMap::new();
+            let mut model: BTreeMap<Vec<u8>, (Option<u64>, u32)> = BTreeMap::new();
             for (now, (what, n)) in (0u64..).zip(steps) {
                 let bytes = "x".repeat(n as usize).into_bytes();
                 match (what, keys.find(&bytes)) {
                     (0 | 1, None) => {
                         keys.insert(&bytes, n, false);
-                        model.insert(bytes, (now, n));
+                        model.insert(bytes, (Some(now), n));
                     }
                     (0 | 1, Some(slot)) => {
                         keys.touch(slot);
-                        model.get_mut(&bytes).unwrap().0 = now;
+                        model.entry(bytes).and_modify(|held| held.0 = held.0.and(Some(now)));
                     }
                     (2, Some(slot)) => prop_assert_eq!(keys.remove(slot), model.remove(&bytes).map(|v| v.1)),
+                    (3, Some(slot)) => {
+                        keys.park(slot);
+                        model.entry(bytes).and_modify(|held| held.0 = None);
+                    }
+                    (4, Some(slot)) => {
+                        keys.unpark(slot);
+                        model.entry(bytes).and_modify(|held| held.0 = held.0.or(Some(now)));
+                    }
                     _ => {}
                 }
                 prop_assert_eq!(keys.len(), model.len());
-                let oldest = keys.oldest(|n| n % 3 != 0).map(|slot| keys.bytes(slot).to_vec());
-                let expect = model.iter().filter(|(_, v)| v.1 % 3 != 0).min_by_key(|(_, v)| v.0);
+                let oldest = keys.oldest().map(|slot| keys.bytes(slot).to_vec());
+                let expect = model.iter().filter(|(_, v)| v.0.is_some()).min_by_key(|(_, v)| v.0);
                 prop_assert_eq!(oldest, expect.map(|(k, _)| k.clone()));
                 for (bytes, (_, n)) in &model {
                     let slot = keys.find(bytes).unwrap();
@@ -261,6 +279,6 @@ mod tests {
         let mut keys = Keys::new();
         keys.insert(b"a", (), false);
         let idle = keys.insert(b"b", (), true);
-        assert_eq!(keys.oldest(|_| true), Some(idle));
+        assert_eq!(keys.oldest(), Some(idle));
     }
 }

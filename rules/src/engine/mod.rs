@@ -17,6 +17,7 @@ mod counts;
 mod distinct;
 mod episode;
 mod fields;
+mod hash;
 mod keys;
 mod life;
 mod lines;
@@ -188,7 +189,9 @@ impl Engine {
         let mut hits = std::mem::take(&mut self.hits);
         self.index.hits(record, &mut hits);
         if !hits.is_empty() {
-            let line = self.lines.add(record.message());
+            // Only matches are shown to people; a reset is the usual case and leaves no line.
+            let matched = hits.iter().any(|hit| hit.matched);
+            let line = if matched { self.lines.add(record.message()) } else { 0 };
             for hit in &hits {
                 self.hit(record, *hit, event_ms, line, moved.middle, out);
             }
@@ -276,6 +279,14 @@ impl Engine {
     /// The watermark of the default lateness; `None` before the first record.
     pub fn watermark_ms(&self) -> Option<InstantMs> {
         Some(self.clock.base()).filter(|&base| base != NEVER).map(|base| base - DEFAULT_LATENESS_MS)
+    }
+
+    /// A number over all that later verdicts depend on: equal after the same entries, however they were batched.
+    pub fn state_hash(&self) -> u64 {
+        let clock = [self.clock.base(), self.clock.highest().unwrap_or(NEVER)];
+        self.states
+            .iter()
+            .fold(hash::numbers(0, clock), |sum, state| hash::numbers(sum, [state.hash() as i64]))
     }
 
     /// Counters since the engine began.

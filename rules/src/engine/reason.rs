@@ -20,7 +20,7 @@ use crate::{Bucket, Reason, Sample};
 const LISTED_MAX: usize = 100;
 /// Matches looked through for orders and money; with more the numbers are at least so much.
 const MATCHES_MAX: usize = 10_000;
-/// Matches in a row outside the window after which none inside is expected.
+/// Matches in a row from before the window (by more than the lateness) after which none inside is expected.
 const OUTSIDE_MAX: usize = 64;
 /// Buckets listed.
 const BUCKETS_MAX: usize = 600;
@@ -160,9 +160,9 @@ impl RuleState {
     /// Orders, money and sample lines of the matches from one instant to another.
     fn affected(&self, slot: u32, from_ms: InstantMs, to_ms: InstantMs, lines: &Lines, reason: &mut Reason) {
         let Some(key) = self.keys.get(slot) else { return };
-        let mut outside = 0;
+        let (mut outside, oldest_ms) = (0, from_ms - self.settings.lateness_ms);
         let near = self.recent.of_key(slot, key.last_match).take_while(|found| {
-            outside = if found.at < from_ms { outside + 1 } else { 0 };
+            outside = if found.at < oldest_ms { outside + 1 } else { 0 };
             outside < OUTSIDE_MAX
         });
         let mut found: Vec<Match<'_>> =

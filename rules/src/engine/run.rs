@@ -133,7 +133,9 @@ impl Run {
             self.late = true;
         }
         let entry = at * 2 + i64::from(matched);
-        let position = self.entries.partition_point(|&held| held <= entry);
+        let in_order = self.entries.last().is_none_or(|&last| last <= entry);
+        let position =
+            if in_order { self.entries.len() } else { self.entries.partition_point(|&held| held <= entry) };
         if !matched && position > 0 && self.entries[position - 1] == entry {
             return Some(position - 1);
         }
@@ -221,6 +223,11 @@ impl Run {
         let expiry = walk.first().filter(|_| self.active).map(|first| first + rule.within_ms);
         let change = walk.next_at().into_iter().chain(expiry).min();
         change.or_else(|| self.entries.last().map(|&last| time(last) + rule.within_ms))
+    }
+
+    /// Its entries: twice their time, plus one for a match.
+    pub(super) fn entries(&self) -> &[i64] {
+        &self.entries
     }
 
     /// Times of the matches in a row at an instant that are within the window, oldest first.

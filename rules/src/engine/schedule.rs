@@ -5,6 +5,76 @@
 
 use std::collections::BTreeMap;
 
+use super::counts::widen;
+
+const DUE: u8 = 1;
+const LATER: u8 = 2;
+const WAITING: u8 = 4;
+
+/// When one key is due. Buckets as their low 32 bits, as counts keep them.
+///
+/// A key that was due later than it now is keeps its old place in the schedule, and remembers it: when it has been
+/// looked at it is due there again, so that a key of many records never has more than a few places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    due: u32,
+    later: u32,
+    set: u8,
+}
+
+impl Marks {
+    fn get(&self, mark: u8, near: i64) -> Option<i64> {
+        let low = if mark == DUE { self.due } else { self.later };
+        (self.set & mark != 0).then(|| widen(low, near))
+    }
+
+    /// The key must be looked at when bucket `at` is settled, or before; true if it must be added there.
+    pub(super) fn want(&mut self, at: i64, near: i64) -> bool {
+        let later = self.get(LATER, near);
+        match (self.get(DUE, near), later) {
+            (Some(due), _) if due <= at => return false,
+            (Some(due), later) => {
+                self.later = later.map_or(due, |later| later.min(due)) as u32;
+                self.set |= LATER;
+            }
+            (None, Some(later)) if later <= at => {
+                self.due = self.later;
+                self.set = self.set & !LATER | DUE;
+                return false;
+            }
+            (None, _) => {}
+        }
+        self.due = at as u32;
+        self.set |= DUE;
+        true
+    }
+
+    /// The key was found in the schedule at bucket `at`; true if it is due there.
+    pub(super) fn reach(&mut self, at: i64) -> bool {
+        let here = |set: u8, mark: u8, low: u32| set & mark != 0 && low == at as u32;
+        let due = here(self.set, DUE, self.due);
+        if due {
+            self.set &= !DUE;
+        }
+        if here(self.set, LATER, self.later) {
+            self.set &= !LATER;
+        }
+        due
+    }
+
+    /// Whether the key waits for `settle`.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.set & WAITING != 0
+    }
+
+    /// Lets the key wait or not; whether it did.
+    pub(super) fn set_waiting(&mut self, waiting: bool) -> bool {
+        let did = self.is_waiting();
+        self.set = if waiting { self.set | WAITING } else { self.set & !WAITING };
+        did
+    }
+}
+
 /// Keys by due bucket (or instant).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Schedule {

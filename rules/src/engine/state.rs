@@ -14,7 +14,7 @@ use super::life::Life;
 use super::lines::Lines;
 use super::recent::{self, Match, Recent};
 use super::run::{Edge, Run, RunRule};
-use super::schedule::Schedule;
+use super::schedule::{Marks, Schedule};
 use super::settings::Settings;
 use super::window::{Tally, Window};
 use super::{RuleCounts, distinct::Values};
@@ -50,12 +50,10 @@ pub(super) struct Episode {
 pub(super) struct Key {
     pub(super) memory: Memory,
     pub(super) episode: Option<Box<Episode>>,
-    /// Bucket at which it must be looked at next.
-    pub(super) due: i64,
     /// Number of its last match in [`Recent`].
     pub(super) last_match: u32,
-    /// It waits for `settle`.
-    pub(super) waiting: bool,
+    /// When it must be looked at.
+    marks: Marks,
 }
 
 /// A record as a rule sees it.
@@ -156,8 +154,7 @@ impl RuleState {
             self.settle_until(base - self.settings.lateness_ms, cause);
             while let Some((_, slots)) = self.waiting.pop(base) {
                 for slot in slots {
-                    if let Some(key) = self.keys.get_mut(slot).filter(|key| key.waiting) {
-                        key.waiting = false;
+                    if self.keys.get_mut(slot).is_some_and(|key| key.marks.set_waiting(false)) {
                         self.reconsider(slot, cause);
                     }
                 }
@@ -172,7 +169,7 @@ impl RuleState {
         while let Some((s, slots)) = self.schedule.pop(first_open - 1) {
             self.frontier = s;
             for slot in slots {
-                if self.keys.get(slot).is_some_and(|key| key.due == s) {
+                if self.keys.get_mut(slot).is_some_and(|key| key.marks.reach(s)) {
                     self.visit(slot, s, cause);
                 }
             }
@@ -222,7 +219,7 @@ impl RuleState {
             key.last_match = self.recent.add(slot, key.last_match, seen.found);
         }
         self.look_at(slot, at.max(self.watermark).div_euclid(self.unit_ms()).max(self.frontier));
-        self.bound(cause);
+        self.bound();
         if self.over.is_none() {
             self.judge_early(slot, seen, position, cause);
         }
@@ -247,23 +244,22 @@ impl RuleState {
             Shape::Window(_) => Memory::Tally(Tally::default()),
             Shape::Run(_) => Memory::Run(Box::new(Run::new(self.watermark))),
         };
-        let key = Key { memory, episode: None, due: i64::MAX, last_match: recent::NONE, waiting: false };
+        let key = Key { memory, episode: None, last_match: recent::NONE, marks: Marks::default() };
         // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
         self.keys.insert(seen.key, key, !seen.matched)
     }
 
     /// The key must be looked at when bucket `s` is settled.
     fn look_at(&mut self, slot: u32, s: i64) {
-        if let Some(key) = self.keys.get_mut(slot).filter(|key| s < key.due) {
-            key.due = s;
+        if self.keys.get_mut(slot).is_some_and(|key| key.marks.want(s, self.frontier)) {
             self.schedule.add(s, slot);
         }
     }
 
-    /// Keeps the bound on keys.
-    fn bound(&mut self, _cause: &mut Cause<'_>) {
+    /// Keeps the bound on keys; those with an alert that is on are parked and stay.
+    fn bound(&mut self) {
         while self.keys.len() > self.keys_max {
-            let Some(slot) = self.keys.oldest(|key| key.episode.is_none()) else { return };
+            let Some(slot) = self.keys.oldest() else { return };
             self.forget(slot);
             self.counts.keys_dropped += 1;
         }
@@ -282,7 +278,6 @@ impl RuleState {
     fn visit(&mut self, slot: u32, s: i64, cause: &mut Cause<'_>) {
         let unit_ms = self.unit_ms();
         let Some(key) = self.keys.get_mut(slot) else { return };
-        key.due = i64::MAX;
         if let (Memory::Tally(tally), Shape::Window(window)) = (&mut key.memory, self.shape) {
             window.settle(tally, s, &mut self.values);
             let active = window.is_active(tally, s, s);
@@ -358,7 +353,7 @@ impl RuleState {
             }
             return;
         }
-        if !seen.matched || key.waiting {
+        if !seen.matched || key.marks.is_waiting() {
             return;
         }
         let active = match (&key.memory, self.shape, position) {
@@ -368,10 +363,7 @@ impl RuleState {
         let Some(at) = active else { return };
         let raise_at = seen.found.at + self.settings.settle_ms;
         if self.settings.settle_ms > 0 && raise_at > self.base {
-            if let Some(key) = self.keys.get_mut(slot) {
-                key.waiting = true;
-            }
-            self.waiting.add(raise_at, slot);
+            self.wait(slot, raise_at);
         } else {
             self.raise_early(slot, at, cause);
         }
@@ -381,22 +373,25 @@ impl RuleState {
     fn reconsider(&mut self, slot: u32, cause: &mut Cause<'_>) {
         let Some(key) = self.keys.get(slot) else { return };
         let known = key.episode.as_ref().map(|episode| episode.life == Life::Idle);
-        if known == Some(false) || (known.is_none() && (key.waiting || self.over.is_some())) {
+        if known == Some(false) || (known.is_none() && (key.marks.is_waiting() || self.over.is_some())) {
             return;
         }
         match (known, self.first_active(slot)) {
             (None, Some(at)) if self.settings.settle_ms == 0 || at + self.settings.settle_ms <= self.base => {
                 self.raise_early(slot, at, cause);
             }
-            (None, Some(at)) => {
-                if let Some(key) = self.keys.get_mut(slot) {
-                    key.waiting = true;
-                }
-                self.waiting.add(at + self.settings.settle_ms, slot);
-            }
+            (None, Some(at)) => self.wait(slot, at + self.settings.settle_ms),
             (None, None) => {}
             (Some(_), Some(at)) => self.move_early(slot, at),
             (Some(_), None) => self.withdraw(slot, self.base, cause),
+        }
+    }
+
+    /// Looks again when the clock has come to `base`.
+    fn wait(&mut self, slot: u32, base: InstantMs) {
+        if let Some(key) = self.keys.get_mut(slot) {
+            key.marks.set_waiting(true);
+            self.waiting.add(base, slot);
         }
     }
 

@@ -177,7 +177,6 @@ fn a_reset_comes_before_a_match_of_the_same_millisecond() {
 #[test]
 fn early_alerts_are_confirmed_and_resolved() {
     let e = |at: i64| (at + 100, line(at, &format!("o{at}"), "E", "GHT"));
-    let tick = |at: i64| (at, String::new());
     check_live(
         THREE_IN_10S,
         &[e(0), e(1_000), e(2_000), tick(5_000), tick(11_900), tick(12_100), tick(16_000), tick(20_000)],
@@ -198,4 +197,242 @@ fn a_reset_that_comes_later_withdraws_an_early_alert() {
             3 Fired early alertname=R channel=GHT active 2.000 fired 2.000 ended -: 3 in a row of at least 3 within 10s (18:15:00.000 to 18:15:02.000)
             4 Withdrawn early alertname=R channel=GHT active 2.000 fired 2.000 ended 2.000: 3 in a row of at least 3 within 10s (18:15:00.000 to 18:15:02.000)"#]],
     );
+}
+
+fn tick(at: i64) -> (i64, String) {
+    (at, String::new())
+}
+
+fn counts(yaml: &str, lines: &[(i64, String)]) -> crate::EngineCounts {
+    let (rules, formats) = load(yaml);
+    let lines: Vec<_> = lines.iter().map(|(at, line)| (line.clone(), Some(T0 + at))).collect();
+    let mut engine = Engine::new(rules, Arc::clone(&formats));
+    engine.judge(&batch(&formats, &lines), &mut Vec::new());
+    engine.counts()
+}
+
+#[test]
+fn records_far_ahead_are_not_judged_and_do_not_move_time() {
+    let e = |recv: i64, at: i64| (recv, line(at, "", "E", "GHT"));
+    let lines = [e(0, 600_001), e(0, 600_001), e(0, 600_001), e(100, 0), e(200, 1_000)];
+    let counts = counts(THREE_IN_10S, &lines);
+    assert_eq!((counts.skewed, counts.records, counts.rules[0].matched), (3, 2, 2));
+}
+
+#[test]
+fn a_record_less_far_ahead_is_judged_but_closes_no_window() {
+    // the third error is 9 minutes ahead: it counts where it stands; the clock follows the receive time
+    let e = |recv: i64, at: i64| (recv, line(at, "", "E", "GHT"));
+    let lines = [e(0, 540_000), e(100, 0), e(6_000, 500), e(6_100, 900), tick(20_000)];
+    check_live(
+        THREE_IN_10S,
+        &lines,
+        &expect_test::expect![[r#"
+            4 Fired early alertname=F active 1.000 fired 1.000 ended -: 3 in 10s of at least 3
+            5 Updated alertname=F active 1.000 fired 1.000 ended -: 3 in 10s of at least 3
+            5 Resolved alertname=F active 1.000 fired 1.000 ended 10.000: 3 in 10s of at least 3"#]],
+    );
+    assert_eq!(counts(THREE_IN_10S, &lines).late, 1, "at 0.900 the watermark stood at 1.000");
+}
+
+#[test]
+fn settle_waits_by_the_clock_of_the_watermark() {
+    let rule = RUN.replace("count: 3", "settle: 2s, count: 3");
+    let l = |recv: i64, at: i64, code: &str| (recv, line(at, "", code, "GHT"));
+    check_live(
+        &rule,
+        &[
+            l(0, 0, "E"),
+            l(1_000, 1_000, "E"),
+            l(2_000, 2_000, "E"),
+            l(3_999, 3_999, "X"),
+            l(4_000, 4_000, "X"),
+        ],
+        &expect_test::expect![[r#"
+            5 Fired early alertname=R channel=GHT active 2.000 fired 2.000 ended -: 3 in a row of at least 3 within 10s (18:15:00.000 to 18:15:02.000)"#]],
+    );
+    check_live(
+        &rule,
+        &[
+            l(0, 0, "E"),
+            l(1_000, 1_000, "E"),
+            l(2_000, 2_000, "E"),
+            l(3_999, 1_999, "0"),
+            l(4_000, 4_000, "X"),
+        ],
+        &expect_test::expect![""],
+    );
+}
+
+#[test]
+fn a_pending_alert_shows_at_once_and_fires_when_settled() {
+    let rule = THREE_IN_10S.replace("count: 3", "for: 3s, count: 3");
+    let e = |at: i64| (at, line(at, &format!("o{at}"), "E", "GHT"));
+    check_live(
+        &rule,
+        &[e(0), e(1_000), e(2_000), e(3_000), tick(10_000), tick(11_000), tick(30_000)],
+        &expect_test::expect![[r#"
+            3 Pending early alertname=F active 2.000 fired - ended -: 3 in 10s of at least 3
+            7 Updated alertname=F active 2.000 fired - ended -: 3 in 10s of at least 3
+            7 Updated alertname=F active 2.000 fired - ended -: 4 in 10s of at least 3
+            7 Fired alertname=F active 2.000 fired 5.000 ended -: 4 in 10s of at least 3
+            7 Resolved alertname=F active 2.000 fired 5.000 ended 11.000: 4 in 10s of at least 3"#]],
+    );
+}
+
+#[test]
+fn the_partial_step_counts_only_to_the_end_of_its_bucket() {
+    let rule = "  - {alert: S, kind: sustained, where: 'response_code == \"E\"', count: 2, every: 5s, within: 10s}\n";
+    // steps 0..5 and 5..10; the second one has its two at 7.9, so it is active from 7 on, to the end of step 10..15
+    let mut lines = errors(&[0, 4_999, 5_000, 7_900]);
+    lines.push(line(40_000, "", "X", ""));
+    check(
+        rule,
+        &lines,
+        &expect_test::expect![
+            "alertname=S active 7.000 fired 7.000 ended 15.000: at least 2 in each 5s of 10s, of at least 2"
+        ],
+    );
+    // a third step filled in its last bucket prolongs it: by the step before, then by itself, to the end of the next
+    let mut lines = errors(&[0, 0, 5_000, 5_000, 10_000, 14_999]);
+    lines.push(line(40_000, "", "X", ""));
+    check(
+        rule,
+        &lines,
+        &expect_test::expect![
+            "alertname=S active 5.000 fired 5.000 ended 20.000: at least 2 in each 5s of 10s, of at least 2"
+        ],
+    );
+}
+
+#[test]
+fn any_is_active_from_the_bucket_of_a_match_until_resolve_after() {
+    let rule = "  - {alert: N, kind: any, where: 'response_code == \"E\"', by: [channel, module], resolve_after: 5s}\n";
+    let lines = [line(900, "", "E", "GHT"), line(1_000, "", "E", ""), line(30_000, "", "X", "")];
+    check(
+        rule,
+        &lines,
+        &expect_test::expect![[r#"
+            alertname=N channel=GHT active 0.000 fired 0.000 ended 5.000: 1 in the last 5s
+            alertname=N active 1.000 fired 1.000 ended 6.000: 1 in the last 5s"#]],
+    );
+}
+
+#[test]
+fn a_late_match_counts_from_the_watermark_on() {
+    // when 2.0 is read the watermark stands at 3.0: the run is complete, but only from 3.0 on
+    let lines = [
+        line(1_000, "", "E", "GHT"),
+        line(2_500, "", "E", "GHT"),
+        line(8_000, "", "X", "GHT"),
+        line(2_000, "", "E", "GHT"),
+        line(20_000, "", "X", ""),
+    ];
+    check(
+        RUN,
+        &lines,
+        &expect_test::expect![
+            "alertname=R channel=GHT active 3.000 fired 3.000 ended 11.000: 3 in a row of at least 3 within 10s (18:15:01.000 to 18:15:02.500)"
+        ],
+    );
+}
+
+#[test]
+fn the_least_recently_active_key_goes_at_the_bound() {
+    let (rules, formats) = load(RUN);
+    let mut engine = Engine::with_keys_max(rules, Arc::clone(&formats), 2);
+    let l = |at: i64, channel: &str| (line(at, "", "E", channel), None);
+    let lines = [l(0, "A"), l(1, "B"), l(2, "A"), l(3, "C"), l(4, "A"), l(5, "D"), l(6, "B"), l(7, "B")];
+    let mut out = Vec::new();
+    engine.judge(&batch(&formats, &lines), &mut out);
+    let firing: Vec<_> = engine.alerts().iter().map(|alert| alert.labels["channel"].clone()).collect();
+    assert_eq!(firing, ["A"], "A stays though B, C and D are more recent; B lost its first match");
+    let counts = &engine.counts().rules[0];
+    assert_eq!((counts.keys, counts.keys_dropped), (2, 3));
+}
+
+#[test]
+fn the_reason_tells_orders_money_and_lines() {
+    let mut lines = errors(&[0, 1_000, 1_500, 2_000]);
+    lines.push(line(2_000, "o0", "E", "UMP"));
+    let rule = THREE_IN_10S.replace("count: 3", "count: 3, samples: 2, distinct: {field: channel, min: 2}");
+    let alerts = backtest(&rule, &lines);
+    let mut shown = crate::backtest_line(&alerts[0]);
+    for sample in shown["reason"]["samples"].as_array_mut().unwrap() {
+        assert!(sample["line"].as_str().unwrap().starts_with("2016-07-22 18:15:02.000||"));
+        sample["line"] = "...".into();
+    }
+    expect_test::expect![[r#"
+        {
+          "active_at": "2016-07-22T10:15:02.000Z",
+          "alert": "F",
+          "ended_at": null,
+          "fired_at": "2016-07-22T10:15:02.000Z",
+          "labels": {
+            "alertname": "F"
+          },
+          "reason": {
+            "amount": "6",
+            "buckets": [
+              {
+                "at": "2016-07-22T10:15:00.000Z",
+                "count": 1
+              },
+              {
+                "at": "2016-07-22T10:15:01.000Z",
+                "count": 2
+              },
+              {
+                "at": "2016-07-22T10:15:02.000Z",
+                "count": 2
+              }
+            ],
+            "count": 5,
+            "distinct": [
+              "GHT",
+              "UMP"
+            ],
+            "distinct_count": 2,
+            "gate": "",
+            "kind": "frequency",
+            "orders": [
+              "o0",
+              "o1000",
+              "o1500",
+              "o2000"
+            ],
+            "orders_count": 4,
+            "samples": [
+              {
+                "at": "2016-07-22T10:15:02.000Z",
+                "line": "...",
+                "lsn": 4
+              },
+              {
+                "at": "2016-07-22T10:15:02.000Z",
+                "line": "...",
+                "lsn": 5
+              }
+            ],
+            "text": "5 in 10s of at least 3; 2 distinct channel of at least 2",
+            "thresholds": {
+              "count": "3",
+              "min": "2"
+            }
+          }
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&shown).unwrap());
+}
+
+#[test]
+fn annotations_and_identity() {
+    let rule = RUN.replace(
+        "count: 3",
+        "labels: {severity: critical}, annotations: {summary: '{channel}: {count} in {within}'}, count: 3",
+    );
+    let alert = backtest(&rule, &errors(&[0, 1, 2])).remove(0);
+    assert_eq!(alert.annotations["summary"], "GHT: 3 in 10s");
+    let labels: Vec<_> = alert.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(labels, ["alertname=R", "channel=GHT", "severity=critical"]);
+    assert_eq!((alert.id.len(), alert.fingerprint.len()), (16, 16));
 }
