@@ -1,7 +1,13 @@
 //! The traffic as a whole: the same bytes by seed, sound lines, incidents that do what their truth says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::net::{TcpListener, UdpSocket};
+use std::time::Duration;
 
+use clap::Parser as _;
+
+use super::Pace;
 use super::catalog::MODULES;
 use super::traffic::{Bound, Settings, Traffic};
 use super::truth::Expected;
@@ -34,15 +40,19 @@ fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Milliseconds since START_MS of a line's own time column, read back from its text.
+/// A line's own time, read back from its text; all of these logs lie within one day.
 fn time_ms(line: &str) -> i64 {
-    let time =
-        chrono::NaiveDateTime::parse_from_str(line.get(..23).unwrap(), "%Y-%m-%d %H:%M:%S%.3f").unwrap();
-    time.and_utc().timestamp_millis() - 8 * 3_600_000
+    let rest = line.strip_prefix("2026-01-05 ").unwrap();
+    let number = |range: std::ops::Range<usize>| rest.get(range).unwrap().parse::<i64>().unwrap();
+    let of_day_ms = ((number(0..2) * 60 + number(3..5)) * 60 + number(6..8)) * 1_000 + number(9..12);
+    START_MS - 10 * 3_600_000 + of_day_ms
 }
 
-/// The records of a text: time, channel, response code. Only `order-trace` lines.
-fn records(text: &str) -> Vec<(i64, &str, &str)> {
+/// Time, channel and response code of a record.
+type Record<'a> = (i64, &'a str, &'a str);
+
+/// The records of a text; only `order-trace` lines.
+fn records(text: &str) -> Vec<Record<'_>> {
     text.lines()
         .filter_map(|line| {
             let c: Vec<&str> = line.split("||").collect();
@@ -56,9 +66,9 @@ fn is_error(code: &str) -> bool {
 }
 
 /// `ChannelNetworkDown` from the definition, at every record's instant: an independent reading of the text itself.
-fn network_down(text: &str) -> Vec<(String, i64)> {
+fn network_down(records: &[Record<'_>]) -> Vec<(String, i64)> {
     let mut by_channel: BTreeMap<&str, Vec<(i64, bool)>> = BTreeMap::new();
-    for (time, channel, code) in records(text) {
+    for &(time, channel, code) in records {
         if is_error(code) || code == "0000" {
             by_channel.entry(channel).or_default().push((time, is_error(code)));
         }
@@ -80,8 +90,8 @@ fn network_down(text: &str) -> Vec<(String, i64)> {
 }
 
 /// Seconds at which `NetworkTroubleTotal` is active, by definition.
-fn trouble_total(text: &str) -> BTreeSet<i64> {
-    let errors: Vec<_> = records(text).into_iter().filter(|r| is_error(r.2)).collect();
+fn trouble_total(records: &[Record<'_>]) -> BTreeSet<i64> {
+    let errors: Vec<_> = records.iter().filter(|r| is_error(r.2)).collect();
     let seconds: BTreeSet<i64> = errors.iter().map(|r| r.0.div_euclid(1_000)).collect();
     seconds
         .into_iter()
@@ -96,9 +106,9 @@ fn trouble_total(text: &str) -> BTreeSet<i64> {
 }
 
 /// Errors in the weakest minute of the worst ten minutes: `NetworkTrouble` needs at least three.
-fn weakest_minute(text: &str) -> usize {
+fn weakest_minute(records: &[Record<'_>]) -> usize {
     let mut minutes: BTreeMap<i64, usize> = BTreeMap::new();
-    for (time, _, code) in records(text) {
+    for &(time, _, code) in records {
         *minutes.entry(time.div_euclid(60_000)).or_default() += usize::from(is_error(code));
     }
     let counts: Vec<usize> = minutes.into_values().collect();
@@ -172,11 +182,12 @@ fn ordinary_traffic_has_errors_and_never_cries_wolf() {
     for (seed, lines_per_second, minutes) in [(1, 200, 12), (2, 60, 40), (3, 20, 60)] {
         let base = settings(Bound::Duration(minutes * 60_000), &[]);
         let (text, traffic) = text_of(Settings { seed, lines_per_second, ..base });
-        let errors = records(&text).iter().filter(|r| is_error(r.2)).count();
+        let records = records(&text);
+        let errors = records.iter().filter(|r| is_error(r.2)).count();
         assert!(errors > 5, "seed {seed}: {errors} errors");
-        assert_eq!(network_down(&text), [], "seed {seed}");
-        assert!(trouble_total(&text).is_empty(), "seed {seed}");
-        assert!(weakest_minute(&text) < 3, "seed {seed}");
+        assert_eq!(network_down(&records), [], "seed {seed}");
+        assert!(trouble_total(&records).is_empty(), "seed {seed}");
+        assert!(weakest_minute(&records) < 3, "seed {seed}");
         assert_eq!(traffic.truth.expected(), [], "seed {seed}");
     }
 }
@@ -186,9 +197,10 @@ fn the_classic_incident_fires_exactly_once() {
     for (seed, lines_per_second) in [(1, 300), (2, 100), (3, 30)] {
         let base = settings(Bound::Duration(8 * 60_000), &["network:GHT@+240s"]);
         let (text, traffic) = text_of(Settings { seed, lines_per_second, shuffle_ms: 800, ..base });
-        let fired = network_down(&text);
+        let records = records(&text);
+        let fired = network_down(&records);
         assert_eq!(fired.len(), 1, "seed {seed}: {fired:?}");
-        assert!(trouble_total(&text).is_empty() && weakest_minute(&text) < 3, "seed {seed}");
+        assert!(trouble_total(&records).is_empty() && weakest_minute(&records) < 3, "seed {seed}");
         let truth = traffic.truth.expected();
         assert_eq!(truth.len(), 1, "{truth:?}");
         assert_eq!((truth[0].alert, truth[0].channel), ("ChannelNetworkDown", Some("GHT")));
@@ -213,14 +225,15 @@ fn no_channel_in_a_network_incident_answers() {
 fn trouble_over_three_channels() {
     let base = settings(Bound::Duration(16 * 60_000), &["sustained:ALI@+2m"]);
     let (text, traffic) = text_of(Settings { lines_per_second: 150, ..base });
-    assert!(weakest_minute(&text) >= 3);
-    assert_eq!(network_down(&text), []);
+    let trouble = records(&text);
+    assert!(weakest_minute(&trouble) >= 3);
+    assert_eq!(network_down(&trouble), []);
     let names: Vec<&str> = traffic.truth.expected().iter().map(|e: &Expected| e.alert).collect();
     assert_eq!(names, ["NetworkTrouble", "NetworkTroubleTotal"]);
 
     let base = settings(Bound::Duration(10 * 60_000), &["total:ALI@+2m"]);
     let (text, traffic) = text_of(Settings { lines_per_second: 150, ..base });
-    let active = trouble_total(&text);
+    let active = trouble_total(&records(&text));
     let truth = traffic.truth.expected();
     assert_eq!(truth.len(), 1, "{truth:?}");
     assert_eq!(truth[0].alert, "NetworkTroubleTotal");
@@ -257,4 +270,104 @@ fn card_numbers_show_now_and_then() {
     let shown = text.lines().filter(|line| line.contains("用户输入卡号 ")).count();
     assert_eq!(shown as u64, traffic.cards);
     assert!((1..30).contains(&shown), "{shown}");
+}
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: super::Args,
+}
+
+/// Runs the command with these arguments and `--syslog SCHEME://` a listener; gives back what a connection received.
+fn sent_over_tcp(scheme: &str, arguments: &[&str]) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+    let all = ["generate", "--syslog", &url].into_iter().chain(arguments.iter().copied());
+    let cli = Cli::parse_from(all);
+    std::thread::scope(|scope| {
+        let received = scope.spawn(|| {
+            let mut bytes = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        super::run(&cli.args).unwrap();
+        received.join().unwrap()
+    })
+}
+
+#[test]
+fn tcp_frames_by_line_end_or_by_count() {
+    let by_line = String::from_utf8(sent_over_tcp("tcp", &["--lines", "300"])).unwrap();
+    assert_eq!(by_line.lines().count(), 300);
+    let start = "<134>1 2026-01-05T10:00:00.000+08:00 pay-gw-01 gateway - - - 2026-01-05 10:00:00.000||";
+    assert!(by_line.starts_with(start), "{}", by_line.lines().next().unwrap());
+
+    let by_count = sent_over_tcp("tcp+octet", &["--lines", "300"]);
+    let mut rest = by_count.as_slice();
+    for line in by_line.lines() {
+        let space = rest.iter().position(|b| *b == b' ').unwrap();
+        let count: usize = std::str::from_utf8(&rest[..space]).unwrap().parse().unwrap();
+        assert_eq!(&rest[space + 1..space + 1 + count], line.as_bytes());
+        rest = &rest[space + 1 + count..];
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn udp_sends_a_datagram_a_line() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}", socket.local_addr().unwrap());
+    let arguments = ["generate", "--syslog", &url, "--lines", "20", "--syslog-format", "rfc3164"];
+    super::run(&Cli::parse_from(arguments).args).unwrap();
+    let mut datagram = [0; 2_048];
+    for _ in 0..20 {
+        let length = socket.recv(&mut datagram).unwrap();
+        let text = std::str::from_utf8(&datagram[..length]).unwrap();
+        assert!(text.starts_with("<134>Jan  5 10:00:0") && !text.ends_with('\n'), "{text}");
+    }
+}
+
+#[test]
+fn gb18030_says_the_same_in_other_bytes() {
+    let utf8 = sent_over_tcp("tcp", &["--lines", "200"]);
+    let gb = sent_over_tcp("tcp", &["--lines", "200", "--encoding", "gb18030"]);
+    assert!(std::str::from_utf8(&gb).is_err());
+    assert_eq!(encoding_rs::GB18030.decode(&gb).0, String::from_utf8(utf8).unwrap());
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    for wrong in [
+        vec!["--lines", "1", "--orders", "1"],
+        vec!["--incident", "network:GHT"],
+        vec!["--start", "yesterday"],
+        vec!["--duration", "10"],
+        vec!["--syslog", "http://a:1"],
+        vec!["--file", "a", "--syslog", "udp://a:1"],
+    ] {
+        let all = ["generate"].into_iter().chain(wrong.iter().copied());
+        assert!(Cli::try_parse_from(all).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn lines_are_due_by_rate_or_by_their_own_time() {
+    let line = Traffic::new(settings(Bound::Lines(1), &[])).advance().unwrap();
+    assert_eq!(Pace::Free.due(7, &line), Duration::ZERO);
+    assert_eq!(Pace::Rate(500.0).due(250, &line), Duration::from_millis(500));
+    assert_eq!(Pace::Wall(line.due_ms - 40).due(7, &line), Duration::from_millis(40));
+}
+
+#[test]
+fn the_truth_is_written_as_json_lines() {
+    let base = settings(Bound::Duration(100_000), &["network:GHT@+10s", "slow:UMP@+10s"]);
+    let (_, traffic) = text_of(Settings { lines_per_second: 300, ..base });
+    let text = String::from_utf8(super::truth::write_json(&traffic.truth)).unwrap();
+    let objects: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 3, "{text}");
+    assert_eq!(objects[0]["from"], "2026-01-05T02:00:10.000Z");
+    assert_eq!(objects[1]["incident"], "slow");
+    assert_eq!(objects[2]["labels"], serde_json::json!({"channel": "GHT"}));
+    assert_eq!(objects[2]["fired_at"], "2026-01-05T02:00:32.000Z");
 }
