@@ -205,6 +205,7 @@ impl Bench<'_> {
         watchroom.wait_for("judgement of all lines", PATIENCE, |progress| progress.judged >= judged)?;
         let took = clock() - stopwatch.begun;
         let run = stopwatch.stop(self, &watchroom.process, took)?;
+        none_late(&watchroom)?;
         watchroom.process.end()?;
         Ok(run)
     }
@@ -228,9 +229,17 @@ impl Bench<'_> {
         let in_files = watchroom.wait_for("files of the store", FILES_PATIENCE, |p| p.stored_lsn >= last_lsn);
         let to_files = in_files.is_ok().then(|| count as f64 / (clock() - begun).as_secs_f64());
         let run = stopwatch.stop(self, &watchroom.process, took)?;
+        none_late(&watchroom)?;
         watchroom.process.end()?;
         Ok(Run { to_files_per_s: to_files, ..run })
     }
+}
+
+/// Late records are judged less than others: a run with many of them would look better than it is.
+fn none_late(watchroom: &Watchroom) -> anyhow::Result<()> {
+    let late = watchroom.progress()?.late;
+    ensure!(late == 0, "{late} records were late: the stream paused, measure again");
+    Ok(())
 }
 
 /// Waits until all processes together use little of the machine, or until `patience` ends: then the runs are marked.

@@ -67,6 +67,7 @@ pub(crate) struct SendArgs {
 /// Measures with journal and store on, at `rate` lines per second.
 pub(crate) fn measure(bench: &Bench<'_>, rate: f64) -> anyhow::Result<Latency> {
     let (memory, disk) = (Folder::make(bench.memory)?, Folder::make(bench.disk)?);
+    // Log time is the time of sending, as in life: old lines would be late after any pause in the stream.
     let ticks = WARM_UP_TICKS + u64::from(bench.args.alerts + 2) * ALERT_EVERY_TICKS;
     let file = memory.path().join("lines.log");
     let count = (rate * ticks as f64 / 1_000.0).ceil() as u64;

@@ -40,6 +40,8 @@ pub(crate) struct Watchroom {
 pub(crate) struct Progress {
     /// Records judged.
     pub(crate) judged: u64,
+    /// Records that came too late to be judged fully.
+    pub(crate) late: u64,
     /// Last journal position on disk.
     pub(crate) durable_lsn: u64,
     /// Last journal position in trace files.
@@ -76,9 +78,11 @@ impl Watchroom {
             Ok(addresses.contains_key("web") && addresses.contains_key("bench"))
         })
         .with_context(|| std::fs::read_to_string(folder.join("watchroom.log")).unwrap_or_default())?;
-        let mut watchroom = Self { process, address: addresses["bench"], web: addresses["web"] };
-        watchroom.wait_for("readiness", START_PATIENCE, |_| true)?;
-        Ok(watchroom)
+        let web = addresses["web"];
+        wait_until("readiness", &mut process, Duration::from_millis(10), START_PATIENCE, || {
+            Ok(get(web, "/-/ready").is_ok())
+        })?;
+        Ok(Self { process, address: addresses["bench"], web })
     }
 
     /// Asks it how far it is.
@@ -113,6 +117,7 @@ fn progress_of(web: SocketAddr) -> anyhow::Result<Progress> {
     };
     Ok(Progress {
         judged: value("watchroom_engine_records_total"),
+        late: value("watchroom_engine_late_total"),
         durable_lsn: value("watchroom_journal_durable_lsn"),
         stored_lsn: value("watchroom_trace_store_stored_lsn"),
         fresh_rows: value("watchroom_trace_store_fresh_rows"),
@@ -135,7 +140,7 @@ fn configuration(data: &Path, rules: &Path, options: Options<'_>) -> anyhow::Res
         "rule_files": [rules],
         "receivers": receivers,
         "web": {"listen_address": "127.0.0.1:0"},
-        "journal": {"enabled": options.keeps},
+        "journal": {"enabled": options.keeps, "dir": data.join("journal")},
         "traces": {"enabled": options.keeps},
     });
     Ok(serde_json::to_string_pretty(&config)?)
