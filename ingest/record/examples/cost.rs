@@ -45,6 +45,10 @@ fn main() {
     let mut owned: Vec<Vec<u8>> = lines.iter().map(|l| l.clone().into_bytes()).collect();
     let masking = best(|| owned.iter_mut().map(|l| mask_cards(black_box(l))).sum());
     println!("mask, whole line   {masking:6.1} ns");
+    // Single digits with spaces: the most readings as a card number that a byte can begin.
+    let hostile = "1 ".repeat(65_536);
+    let worst = best(|| mask_cards(black_box(&mut hostile.clone().into_bytes()))) * LINES as f64;
+    println!("mask, worst 128 KiB {:5.1} ms", worst / 1e6);
 
     let typed = decode(&frames, Some("order-trace"));
     let untyped = decode(&frames, Some("untyped"));
