@@ -183,13 +183,16 @@ impl Bench<'_> {
         let folder = Folder::make(self.memory)?;
         let mut rsyslog = Rsyslog::start(module, folder.path())?;
         let stopwatch = Stopwatch::start(self, rsyslog.address, &rsyslog.process)?;
-        rsyslog.wait_for(self.lines.bytes)?;
+        let bytes = rsyslog::written_bytes(self.lines.count, self.lines.bytes);
+        rsyslog.wait_for(bytes)?;
         let took = clock() - stopwatch.begun;
         let run = stopwatch.stop(self, &rsyslog.process, took)?;
-        let (lines, bytes) = crate::limit::count_lines(&rsyslog.output)?;
+        let written = crate::limit::count_lines(&rsyslog.output)?;
         ensure!(
-            (lines, bytes) == (self.lines.count, self.lines.bytes),
-            "rsyslog wrote {lines} lines, {bytes} bytes"
+            written == (self.lines.count, bytes),
+            "rsyslog wrote {} lines, {} bytes",
+            written.0,
+            written.1
         );
         rsyslog.process.end()?;
         Ok(run)

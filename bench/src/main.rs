@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// stored, latency.
     #[arg(long = "only", value_name = "TEXT")]
     only: Vec<String>,
-    /// Lines with syslog headers to send instead of generated ones.
+    /// Lines to send instead of generated ones, with RFC 5424 headers as `watchroom generate --with-header` writes them.
     #[arg(long, value_name = "PATH")]
     lines_file: Option<PathBuf>,
     /// Rules to judge by.
