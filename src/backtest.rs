@@ -35,7 +35,7 @@ pub(crate) struct Args {
     config: crate::cli::ConfigArg,
 }
 
-/// Runs the rules over the files. Exit code 0, whether or not alerts were found: alerts are the answer, not a fault.
+/// Runs the rules over the files; exit code 1 if an alert became pending or fired, else 0.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let config = crate::config::Config::load(args.config.config.as_deref())?;
     let formats = Arc::new(config.formats()?);
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         print_table(&alerts, &mut out)?;
     }
     out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(if alerts.is_empty() { 0 } else { crate::cli::EXIT_FOUND }))
 }
 
 fn replay(mut engine: Engine, inputs: Vec<LineFile>, formats: &FormatSet) -> Result<Vec<Arc<Alert>>> {

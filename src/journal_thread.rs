@@ -22,6 +22,8 @@ const TICK_MS: i64 = 1_000;
 const FULL_RETRY: Duration = Duration::from_millis(500);
 /// Records of this much receive time are kept for the replay that rebuilds windows and alerts after a restart.
 const REPLAY_MS: i64 = 2 * 3_600_000;
+/// A group commit takes what waits, up to this many bytes: on a slow disk one sync then carries more lines.
+const GROUP_BYTES_MAX: usize = 4 << 20;
 /// How often room is made in the journal.
 const RELEASE_EVERY_MS: i64 = 1_000;
 
@@ -46,8 +48,6 @@ pub(crate) struct JournalThread {
     pub(crate) journal: Option<Journal>,
     /// First position without a journal.
     pub(crate) next_lsn: Lsn,
-    /// A group commit is closed at this many bytes.
-    pub(crate) commit_bytes: usize,
     /// Bytes at which the journal keeps only what is not stored yet.
     pub(crate) crowded_bytes: u64,
     /// Whether somebody stores records (else the journal alone decides what is kept).
@@ -120,7 +120,7 @@ impl JournalThread {
         while let Some(mut parcel) = next {
             self.append(&mut parcel)?;
             waiting.push(Entry::Parcel(parcel));
-            let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < self.commit_bytes);
+            let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < GROUP_BYTES_MAX);
             next = if room && waiting.len() < 64 { self.inbox.try_recv().ok() } else { None };
         }
         Ok(())
@@ -134,9 +134,8 @@ impl JournalThread {
             }
             return Ok(());
         };
-        let formats = &self.formats;
-        let progress = &self.progress;
-        until_room(progress, "journal", || journal.append(&mut parcel.batch, formats))
+        let (formats, batch) = (&self.formats, &mut parcel.batch);
+        until_room(journal, &self.progress, |journal| journal.append(batch, formats))
             .context("the journal cannot be written")
     }
 
@@ -145,7 +144,7 @@ impl JournalThread {
             self.next_lsn += 1;
             return Ok(self.next_lsn - 1);
         };
-        until_room(&self.progress, "journal", || journal.append_tick(now_ms))
+        until_room(journal, &self.progress, |journal| journal.append_tick(now_ms))
             .context("the journal cannot be written")
     }
 
@@ -157,14 +156,10 @@ impl JournalThread {
     fn commit(&mut self, waiting: &mut Vec<Entry>) -> Result<()> {
         let (durable, next) = match &mut self.journal {
             Some(journal) => {
-                let progress = &self.progress;
-                let durable = until_room(progress, "journal", || journal.commit());
-                (
-                    durable.context(
-                        "the journal cannot be made durable; what was not acknowledged will be sent again",
-                    )?,
-                    journal.next_lsn(),
-                )
+                let durable = until_room(journal, &self.progress, Journal::commit).context(
+                    "the journal cannot be made durable; what was not acknowledged will be sent again",
+                )?;
+                (durable, journal.next_lsn())
             }
             None => (self.next_lsn - 1, self.next_lsn),
         };
@@ -196,26 +191,30 @@ impl JournalThread {
     }
 }
 
-/// Repeats a write while the disk is full: inputs wait meanwhile, pages and deliveries go on.
+/// Repeats a write while the disk, or what the journal may take of it, is full. Inputs wait meanwhile; pages and
+/// deliveries go on, and what the trace store files meanwhile makes room.
 fn until_room<T>(
+    journal: &mut Journal,
     progress: &Progress,
-    stage: &'static str,
-    mut write: impl FnMut() -> Result<T, JournalError>,
+    mut write: impl FnMut(&mut Journal) -> Result<T, JournalError>,
 ) -> Result<T, JournalError> {
     let mut full = false;
     loop {
-        match write() {
+        match write(journal) {
             Err(error) if error.is_full() => {
                 if !full {
-                    tracing::error!("{error}; inputs wait until there is room");
-                    progress.set_trouble(stage, Some(format!("{error}; inputs wait until there is room")));
                     full = true;
+                    let why = format!("{error}; inputs wait until there is room");
+                    tracing::error!("{why}");
+                    progress.set_trouble("journal", Some(why));
                 }
                 std::thread::sleep(FULL_RETRY);
+                journal.release(progress.stored_lsn.load(Relaxed))?;
             }
             done => {
                 if full {
-                    progress.set_trouble(stage, None);
+                    tracing::info!("the journal has room again");
+                    progress.set_trouble("journal", None);
                 }
                 return done;
             }

@@ -87,7 +87,6 @@ struct Setup {
     journal: Option<Journal>,
     journal_dir: Option<std::path::PathBuf>,
     first_lsn: Lsn,
-    commit_bytes: usize,
     crowded_bytes: u64,
     store: Option<EmbeddedWriter>,
     tellers: Tellers,
@@ -149,7 +148,6 @@ impl Setup {
             journal_dir: journal.as_ref().map(|_| config.journal.dir.clone()),
             journal,
             first_lsn: next_lsn,
-            commit_bytes: config.journal.commit_bytes,
             crowded_bytes: config.journal.max_bytes / 10 * 8,
             store,
             tellers,
@@ -166,8 +164,7 @@ impl Setup {
         self.replay()?;
         self.progress.set_trouble("start", None);
         let Self { formats, clock, progress, engine, journal, journal_dir, store, tellers, .. } = self;
-        let (first_lsn, commit_bytes, crowded_bytes) =
-            (self.first_lsn, self.commit_bytes, self.crowded_bytes);
+        let (first_lsn, crowded_bytes) = (self.first_lsn, self.crowded_bytes);
         let store_enabled = store.is_some();
         let journal_stage = {
             let (formats, clock, progress) =
@@ -176,7 +173,6 @@ impl Setup {
                 inbox,
                 journal,
                 next_lsn: first_lsn,
-                commit_bytes,
                 crowded_bytes,
                 store_enabled,
                 judge,

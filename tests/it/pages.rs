@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use crate::support::{Dir, Node, eventually, order_of, traffic};
+use crate::support::{Dir, Node, eventually, order_of, soon, traffic};
 
 /// The page's document after its scripts have run, as Chromium holds it.
 fn browse(dir: &Dir, url: &str) -> String {
@@ -24,8 +24,19 @@ fn browse(dir: &Dir, url: &str) -> String {
 fn an_operator_goes_from_the_alert_to_the_order() {
     let dir = Dir::new("pages");
     let node = Node::start(&dir, "");
-    let args =
-        ["--seed", "31", "--lines", "30000", "--lines-per-second", "400", "--incident", "network:GHT@+20s"];
+    let start = soon();
+    let args = [
+        "--seed",
+        "31",
+        "--lines",
+        "30000",
+        "--lines-per-second",
+        "400",
+        "--start",
+        &start,
+        "--incident",
+        "network:GHT@+20s",
+    ];
     let (_, lines) = traffic(&dir, "t.log", &args);
     let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
     stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");

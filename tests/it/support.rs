@@ -231,6 +231,14 @@ pub(crate) fn watchroom(args: &[&str]) -> (i32, String, String) {
     )
 }
 
+/// A log time that a node at work judges whenever in the next minute it comes: a little ahead of the clock. Behind it,
+/// a node that has been idle would take the lines for late ones.
+pub(crate) fn soon() -> String {
+    #[expect(clippy::disallowed_methods, reason = "lines for a live node carry the time of the day")]
+    let now = chrono::Utc::now();
+    (now + chrono::TimeDelta::seconds(60)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 /// Generated traffic of one seed in a file: its path and its lines.
 pub(crate) fn traffic(dir: &Dir, name: &str, args: &[&str]) -> (PathBuf, Vec<String>) {
     let path = dir.path(name);
