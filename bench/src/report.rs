@@ -164,7 +164,7 @@ impl Report {
         let title =
             ["case", "lines/s", "CPU s/M lines", "sender", "of rsyslog", "of limit", "RSS MB", "others"];
         let [a, b, c, d, e, f, g, h] = title;
-        writeln!(out, "{a:<37}{b:>24}{c:>20}{d:>8}{e:>18}{f:>10}{g:>8}{h:>8}")
+        writeln!(out, "{a:<37}{b:>24}{c:>20}{d:>8}{e:>20}{f:>10}{g:>8}{h:>8}")
     }
 
     fn cases(&self, out: &mut String) -> std::fmt::Result {
@@ -191,7 +191,7 @@ impl Report {
             let title = case.title();
             writeln!(
                 out,
-                "{title:<37}{rate:>24}{cpu:>20}{sender:>8}{ratio:>18}{share:>10}{resident:>8.0}{others:>8}"
+                "{title:<37}{rate:>24}{cpu:>20}{sender:>8}{ratio:>20}{share:>10}{resident:>8.0}{others:>8}"
             )?;
         }
         Ok(())
