@@ -217,7 +217,7 @@ fn print_table(alerts: &[Arc<Alert>], out: &mut impl Write) -> Result<()> {
         let labels: Vec<String> =
             alert.labels.iter().filter(|(k, _)| *k != "alertname").map(|(k, v)| format!("{k}={v}")).collect();
         let time = |t: Option<InstantMs>, none: &str| t.map_or_else(|| none.to_owned(), record::rfc3339_ms);
-        table.row(vec![
+        table.row(&[
             name,
             labels.join(" "),
             record::rfc3339_ms(alert.active_ms),

@@ -90,7 +90,7 @@ impl Default for Config {
             rule_files: None,
             receivers: Vec::new(),
             web: WebConfig::default(),
-            journal: JournalConfig { dir: PathBuf::new(), ..JournalConfig::default() },
+            journal: JournalConfig::default(),
             traces: TracesConfig::default(),
         }
     }

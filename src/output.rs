@@ -39,7 +39,7 @@ impl Table {
     }
 
     /// Appends a row.
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: &[String]) {
         self.rows.push(cells.iter().map(|cell| visible(cell)).collect());
     }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns() {
         let mut table = Table::new(&["a", "b"]);
-        table.row(vec!["通道".into(), "x".into()]);
+        table.row(&["通道".into(), "x".into()]);
         let mut out = Vec::new();
         table.print(&mut out).expect("writing to memory cannot fail");
         assert_eq!(String::from_utf8(out).expect("utf-8"), "a     b\n通道  x\n");

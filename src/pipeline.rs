@@ -11,10 +11,11 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
+use ingest::Parcel;
 use ingest::{
     Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, TcpInput, UdpInput,
     inbox,
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::journal_thread::JournalThread;
+use crate::journal_thread::{Entry, JournalThread};
 use crate::judge_thread::JudgeThread;
 use crate::store_thread::StoreThread;
 
@@ -38,7 +39,7 @@ const TICKS_MAX: usize = 16;
 /// A listener that is bound but not read yet.
 enum Bound {
     Tcp(TcpInput),
-    Udp(UdpInput),
+    Udp(Box<UdpInput>),
 }
 
 /// One input as pages and metrics name it.
@@ -95,7 +96,7 @@ impl Inputs {
                 Protocol::Udp => {
                     let input = UdpInput::bind(config, &context)?;
                     let known = ("udp", input.local_addr()?, input.ledger());
-                    bound.push(Bound::Udp(input));
+                    bound.push(Bound::Udp(Box::new(input)));
                     known
                 }
             };
@@ -105,21 +106,21 @@ impl Inputs {
     }
 }
 
-/// The stages behind the inbox, each with the queue that feeds it still to be joined.
+/// Makes the journal thread from the inbox and the judge's queue.
+pub(crate) type MakeJournal = Box<dyn FnOnce(InboxReceiver, SyncSender<Entry>) -> JournalThread>;
+/// Makes the judge thread from its queue and the store's.
+pub(crate) type MakeJudge = Box<dyn FnOnce(Receiver<Entry>, Option<SyncSender<Parcel>>) -> JudgeThread>;
+/// Makes the store thread from its queue.
+pub(crate) type MakeStore = Box<dyn FnOnce(Receiver<Parcel>) -> StoreThread>;
+
+/// The stages behind the inbox, each still to be given the queue that feeds it.
 pub(crate) struct Stages {
-    /// Makes the journal thread from the inbox and the judge's queue.
-    pub(crate) journal: Box<
-        dyn FnOnce(InboxReceiver, std::sync::mpsc::SyncSender<crate::journal_thread::Entry>) -> JournalThread,
-    >,
-    /// Makes the judge thread from its queue and the store's.
-    pub(crate) judge: Box<
-        dyn FnOnce(
-            std::sync::mpsc::Receiver<crate::journal_thread::Entry>,
-            Option<std::sync::mpsc::SyncSender<ingest::Parcel>>,
-        ) -> JudgeThread,
-    >,
-    /// Makes the store thread from its queue; `None`: records are not kept.
-    pub(crate) store: Option<Box<dyn FnOnce(std::sync::mpsc::Receiver<ingest::Parcel>) -> StoreThread>>,
+    /// Positions and durability.
+    pub(crate) journal: MakeJournal,
+    /// Verdicts.
+    pub(crate) judge: MakeJudge,
+    /// Traces; `None`: records are not kept.
+    pub(crate) store: Option<MakeStore>,
 }
 
 /// A node at work.

@@ -192,7 +192,7 @@ impl Setup {
                 tellers,
                 progress: judge_progress,
             }),
-            store: store.map(|writer| -> Box<dyn FnOnce(_) -> StoreThread> {
+            store: store.map(|writer| -> pipeline::MakeStore {
                 Box::new(move |parcels| StoreThread {
                     parcels,
                     writer,

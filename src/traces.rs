@@ -78,7 +78,7 @@ pub(crate) struct SearchArgs {
 /// What is asked, of a node or of files.
 enum Question {
     Trail(String),
-    Search(SearchArgs),
+    Search(Box<SearchArgs>),
 }
 
 /// Prints an order's trail; exit code 1 if nothing is stored under this id.
@@ -92,7 +92,7 @@ pub(crate) fn trail(args: &TrailArgs) -> Result<ExitCode> {
 /// Prints what a search finds.
 pub(crate) fn search(args: &SearchArgs) -> Result<ExitCode> {
     let config = Config::load(args.config.config.as_deref())?;
-    let answer = ask(&config, &Question::Search(args.clone()))?;
+    let answer = ask(&config, &Question::Search(Box::new(args.clone())))?;
     show(&answer, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -215,7 +215,7 @@ fn show(answer: &Value, json: bool) -> Result<bool> {
                 .map(|name| column(name))
                 .find(|text| !text.is_empty())
                 .unwrap_or_default();
-            table.row(vec![
+            table.row(&[
                 row["event_time"].as_str().unwrap_or_default().to_owned(),
                 column("module"),
                 column("step"),

@@ -11,7 +11,7 @@ use crate::ledger::{ReadCounts, Rejected};
 /// What a connection's buffer starts with.
 const INITIAL_BUFFER_BYTES: usize = 32 << 10;
 /// What it grows to while reads fill it.
-const FULL_BUFFER_BYTES: usize = 1 << 20;
+const FULL_BUFFER_BYTES: usize = 512 << 10;
 
 /// Reads frames from one connection.
 #[derive(Debug)]

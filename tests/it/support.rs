@@ -17,6 +17,7 @@ pub(crate) const WATCHROOM: &str = env!("CARGO_BIN_EXE_watchroom");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until `look` finds something; fails with `what` after a minute.
+#[expect(clippy::disallowed_methods, reason = "the bound of a test's patience")]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -136,10 +137,6 @@ impl Node {
 
     pub(crate) fn port(&self, name: &str) -> &str {
         self.address(name).rsplit(':').next().unwrap_or_default()
-    }
-
-    pub(crate) fn config(&self) -> &Path {
-        &self.config
     }
 
     /// Body of a page; fails unless the answer is 200.

@@ -66,7 +66,7 @@ pub struct JournalConfig {
     /// Whether frames are journaled on this node's disk. `false`: positions are given out but nothing is kept, so
     /// a restart forgets what was not yet stored; for trials and where Kafka is the journal.
     pub enabled: bool,
-    /// Directory of the journal. One process at a time; on a local disk.
+    /// Directory of the journal. One process at a time; on a local disk. Default: `journal` in the `data_dir`.
     pub dir: PathBuf,
     /// Size of a segment. Space is taken and given back in segments.
     pub segment_bytes: u64,
@@ -85,7 +85,7 @@ impl Default for JournalConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            dir: PathBuf::from("data/journal"),
+            dir: PathBuf::new(),
             segment_bytes: 64 << 20,
             commit_interval_ms: 5,
             commit_bytes: 256 << 10,
