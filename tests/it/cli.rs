@@ -6,7 +6,7 @@ use crate::support::{Dir, watchroom};
 
 #[test]
 fn golden_sample_reads_as_by_eye() {
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/ingest/record/tests/corpus/order-trace.log");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/ingest/record/corpus/golden.log");
     let (_, out, err) = watchroom(&["parse", "--json", sample]);
     let record: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out} {err}"));
     assert_eq!(record["format"], "order-trace");

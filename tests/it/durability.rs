@@ -24,7 +24,7 @@ fn kill_9_neither_loses_nor_doubles_what_was_judged() {
     assert_eq!(node.metric("watchroom_engine_records_total", "") as usize, lines.len(), "none twice");
     let orders: BTreeSet<&str> = lines.iter().map(|l| order_of(l)).filter(|o| !o.is_empty()).collect();
     for order in orders.iter().take(5) {
-        let sent = lines.iter().filter(|l| order_of(l) == *order).count();
+        let sent = lines.iter().filter(|l| l.contains(order)).count();
         let body: serde_json::Value =
             serde_json::from_str(&node.get(&format!("/api/trail/{order}"))).expect("the trail is JSON");
         let rows = body["steps"].as_array().map_or(0, Vec::len);
@@ -60,19 +60,18 @@ fn a_restart_tells_nobody_twice() {
     let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
     stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
     node.judged(lines.len() as u64);
-    let sent = |status: &str| node_sent(&node, status);
-    eventually("the firing mail is sent and known to be sent", || (sent("sent") >= 1.0).then_some(()));
-    let before = mails.mails().len();
+    eventually("the firing mail is sent and known to be sent", || {
+        (deliveries(&node, "sent") >= 1).then_some(())
+    });
     node.kill();
     node.restart();
+    // The replay hands every delivery in again before the listeners are read; what it had added would be pending.
     node.judged(lines.len() as u64);
-    // A record after the replay has been judged: had the replay queued a second mail, it would be in the outbox.
-    let queued = node.metric("watchroom_outbox_deliveries", "");
-    assert!(queued >= before as f64);
+    assert_eq!(deliveries(&node, "pending"), 0, "the replay added nothing");
     let firing = mails.mails().iter().filter(|m| m.contains("Subject: [FIRING]")).count();
     assert_eq!(firing, 1, "told once");
 }
 
-fn node_sent(node: &Node, status: &str) -> f64 {
-    node.metric("watchroom_outbox_deliveries", &format!("state=\"{status}\""))
+fn deliveries(node: &Node, state: &str) -> u64 {
+    node.metric("watchroom_outbox_deliveries", &format!("state=\"{state}\"")) as u64
 }

@@ -28,6 +28,11 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
+/// A table of cases may be as long as it likes.
+fn is_test(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|c| c.as_os_str() == "tests")
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).expect("a source file is UTF-8 text")
 }
@@ -47,7 +52,7 @@ fn files_stay_short() {
 #[test]
 fn functions_stay_short() {
     let mut long = Vec::new();
-    for path in sources() {
+    for path in sources().into_iter().filter(|p| !is_test(p)) {
         let text = read(&path);
         let lines: Vec<&str> = text.lines().collect();
         for (start, line) in lines.iter().enumerate() {

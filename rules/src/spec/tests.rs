@@ -1,3 +1,5 @@
+//! Rules as files say them, and what becomes of them.
+
 use std::sync::Arc;
 
 use record::FormatSet;
