@@ -10,8 +10,8 @@ use crate::ledger::{ReadCounts, Rejected};
 
 /// What a connection's buffer starts with.
 const INITIAL_BUFFER_BYTES: usize = 32 << 10;
-/// What it grows to while reads fill it.
-const FULL_BUFFER_BYTES: usize = 512 << 10;
+/// What it grows to while reads fill it: small enough to stay in a core's cache between reading and decoding.
+const FULL_BUFFER_BYTES: usize = 128 << 10;
 
 /// Reads frames from one connection.
 #[derive(Debug)]
@@ -59,6 +59,11 @@ impl StreamDecoder {
             counts: ReadCounts::default(),
             decoded: DecodeCounts::default(),
         }
+    }
+
+    /// Whether reads have filled the buffer: the sender is faster than one read at a time.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.buf.len() >= FULL_BUFFER_BYTES
     }
 
     /// Free space to read into; never empty.

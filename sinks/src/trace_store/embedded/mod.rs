@@ -63,7 +63,7 @@ impl Default for EmbeddedConfig {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("traces"),
-            max_buffer_bytes: 32 << 20,
+            max_buffer_bytes: 16 << 20,
             flush_after_s: 600,
             compression_level: 1,
             retention_days: 30,
