@@ -61,11 +61,6 @@ impl StreamDecoder {
         }
     }
 
-    /// Whether reads have filled the buffer: the sender is faster than one read at a time.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.buf.len() >= FULL_BUFFER_BYTES
-    }
-
     /// Free space to read into; never empty.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start > 0 {

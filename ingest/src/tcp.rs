@@ -25,8 +25,6 @@ use crate::stream::{End, StreamDecoder};
 
 /// A connection silent for so long gives back its memory, and a frame that waited for its continuation is whole.
 const IDLE: Duration = Duration::from_millis(500);
-/// A parcel of a busy connection is filled up to here while the socket has more.
-const BUSY_PARCEL_BYTES: usize = 512 << 10;
 /// At shutdown no connection is read for more than this: a sender that never pauses must not keep the node up.
 const MAX_DRAIN_BYTES: usize = 64 << 20;
 /// Pause after the system refused a connection (no file descriptors, say).
@@ -256,18 +254,10 @@ impl Connection {
             Woken::Readable(Err(error)) => Err(error),
             Woken::Readable(Ok(())) => Ok(Brought::Nothing),
         };
-        let wanted = if self.decoder.is_busy() { BUSY_PARCEL_BYTES } else { self.decoder.space().len() };
-        let mut parcel = self.borrow(wanted).await?;
-        let mut brought = brought.and_then(|_| outcome(self.stream.try_read(self.decoder.space())));
+        let space = self.decoder.space().len();
+        let mut parcel = self.borrow(space).await?;
+        let brought = brought.and_then(|_| outcome(self.stream.try_read(self.decoder.space())));
         self.take(&brought, &mut parcel);
-        // A busy sender's reads share a parcel: each hand-over wakes a thread.
-        while let Ok(Brought::Bytes(_)) = brought
-            && wanted == BUSY_PARCEL_BYTES
-            && parcel.batch.bytes.len() + self.decoder.space().len() <= BUSY_PARCEL_BYTES
-        {
-            brought = outcome(self.stream.try_read(self.decoder.space()));
-            self.take(&brought, &mut parcel);
-        }
         self.hand_over(parcel)?;
         Ok(!matches!(brought, Ok(Brought::End) | Err(_)))
     }

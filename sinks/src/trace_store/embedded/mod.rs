@@ -45,7 +45,7 @@ use fresh::Fresh;
 pub struct EmbeddedConfig {
     /// Directory of the trace files; made if it is missing. One process at a time writes to it.
     pub dir: PathBuf,
-    /// Bytes of records kept in memory before they become a file (1 MiB to 1 GiB, default 32 MiB, about 40,000
+    /// Bytes of records kept in memory before they become a file (1 MiB to 1 GiB, default 16 MiB, about 20,000
     /// records). More compresses a little better; memory use is about twice this. If files cannot be written,
     /// up to twice as much is kept.
     pub max_buffer_bytes: u32,
