@@ -89,6 +89,7 @@ struct Setup {
     first_lsn: Lsn,
     crowded_bytes: u64,
     store: Option<EmbeddedWriter>,
+    store_enabled: bool,
     tellers: Tellers,
     inputs: Inputs,
     shutdown: watch::Sender<bool>,
@@ -108,7 +109,7 @@ impl Setup {
         let (shutdown, shutdown_rx) = watch::channel(false);
         let (senders_shutdown, senders_rx) = watch::channel(false);
 
-        let (store, reader) = open_store(config, &formats)?;
+        let (store, reader) = open_store(config, &formats, &progress);
         let stored_lsn = store.as_ref().map_or(0, EmbeddedWriter::stored_lsn);
         let journal = open_journal(config, stored_lsn)?;
         let inputs =
@@ -150,6 +151,7 @@ impl Setup {
             first_lsn: next_lsn,
             crowded_bytes: config.journal.max_bytes / 10 * 8,
             store,
+            store_enabled: config.traces.enabled,
             tellers,
             inputs,
             shutdown,
@@ -165,7 +167,7 @@ impl Setup {
         self.progress.set_trouble("start", None);
         let Self { formats, clock, progress, engine, journal, journal_dir, store, tellers, .. } = self;
         let (first_lsn, crowded_bytes) = (self.first_lsn, self.crowded_bytes);
-        let store_enabled = store.is_some();
+        let store_enabled = self.store_enabled;
         let journal_stage = {
             let (formats, clock, progress) =
                 (Arc::clone(&formats), Arc::clone(&clock), Arc::clone(&progress));
@@ -259,16 +261,26 @@ fn replay_into(reader: JournalReader, setup: &mut Setup) -> Result<u64> {
     Ok(count)
 }
 
+/// A store that cannot be opened silences nobody: the node works without it, says so, and its journal keeps everything.
 fn open_store(
     config: &Config,
     formats: &Arc<FormatSet>,
-) -> Result<(Option<EmbeddedWriter>, Arc<dyn TraceReader>)> {
+    progress: &Progress,
+) -> (Option<EmbeddedWriter>, Arc<dyn TraceReader>) {
     if !config.traces.enabled {
-        return Ok((None, Arc::new(crate::counters::NoTraces)));
+        return (None, Arc::new(crate::counters::NoTraces));
     }
-    let (writer, reader): (EmbeddedWriter, EmbeddedReader) =
-        embedded::open(config.embedded(), Arc::clone(formats))?;
-    Ok((Some(writer), Arc::new(reader)))
+    match embedded::open(config.embedded(), Arc::clone(formats)) {
+        Ok((writer, reader)) => (Some(writer), Arc::new(reader)),
+        Err(error) => {
+            let why = format!(
+                "{error}; alerts go on, records wait in the journal; move the file away and start again"
+            );
+            tracing::error!("{why}");
+            progress.set_trouble("trace store", Some(why));
+            (None, Arc::new(crate::counters::NoTraces))
+        }
+    }
 }
 
 fn open_journal(config: &Config, stored_lsn: Lsn) -> Result<Option<Journal>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 
-use crate::support::{Dir, MailServer, Node, eventually, order_of, soon, traffic};
+use crate::support::{Dir, MailServer, Node, eventually, http_get, order_of, soon, traffic};
 
 #[test]
 fn kill_9_neither_loses_nor_doubles_what_was_judged() {
@@ -74,4 +74,62 @@ fn a_restart_tells_nobody_twice() {
 
 fn deliveries(node: &Node, state: &str) -> u64 {
     node.metric("watchroom_outbox_deliveries", &format!("state=\"{state}\"")) as u64
+}
+
+#[test]
+fn a_damaged_trace_file_silences_nobody() {
+    let dir = Dir::new("damaged");
+    let mut node = Node::start(&dir, "");
+    let (_, first) = traffic(&dir, "a.log", &["--seed", "23", "--lines", "2000"]);
+    send(&node, &first);
+    node.judged(2_000);
+    assert_eq!(node.terminate(), Some(0));
+    let file = parquet(&dir.path("data/traces")).expect("the end filed what was in memory");
+    let bytes = std::fs::read(&file).expect("the file can be read");
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).expect("the file can be cut");
+
+    node.restart();
+    node.judged(2_000);
+    let (status, why) = http_get(node.address("web"), "/-/ready");
+    assert_eq!(status, 503);
+    assert!(why.contains("parquet"), "the file is named: {why}");
+    let start = soon();
+    let args = [
+        "--seed",
+        "24",
+        "--lines",
+        "20000",
+        "--lines-per-second",
+        "400",
+        "--start",
+        &start,
+        "--incident",
+        "network:GHT@+10s",
+    ];
+    let (_, second) = traffic(&dir, "b.log", &args);
+    send(&node, &second);
+    node.judged(22_000);
+    assert!(node.get("/alerts").contains("ChannelNetworkDown"), "alerts go on");
+    node.kill();
+    std::fs::remove_file(&file).expect("the file can be moved away");
+    node.restart();
+    node.judged(22_000);
+    let order = second.iter().map(|l| order_of(l)).find(|o| !o.is_empty()).expect("traffic has orders");
+    assert!(node.get(&format!("/api/trail/{order}")).contains(order), "the journal kept what came meanwhile");
+}
+
+fn parquet(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            parquet(&path)
+        } else {
+            path.extension().is_some_and(|e| e == "parquet").then_some(path)
+        }
+    })
+}
+
+fn send(node: &Node, lines: &[String]) {
+    let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
+    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
 }
