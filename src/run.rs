@@ -17,7 +17,7 @@ use sinks::alert_book::AlertBook;
 use sinks::notification::Scene;
 use sinks::outbox::{Outbox, OutboxConfig, OutboxHandle};
 use sinks::trace_store::TraceReader;
-use sinks::trace_store::embedded::{self, EmbeddedReader, EmbeddedWriter};
+use sinks::trace_store::embedded::{self, EmbeddedWriter};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
