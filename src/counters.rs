@@ -82,7 +82,7 @@ impl Sources {
                 duplicate: ledger.duplicate,
                 dropped: ledger.dropped.iter().map(|(d, n)| (d.name().to_owned(), *n)).collect(),
                 in_flight: ledger.handed_over.saturating_sub(ledger.stored),
-                last_received_ms: None,
+                last_received_ms: ledger.last_received_ms,
                 connections: ledger.connections,
                 truncated: ledger.truncated,
             });

@@ -170,7 +170,8 @@ impl JournalThread {
         for mut entry in waiting.drain(..) {
             if let Entry::Parcel(parcel) = &mut entry {
                 parcel.durable();
-                parcel.ledger().add_stored(parcel.batch.rows.len() as u64);
+                let rows = &parcel.batch.rows;
+                parcel.ledger().add_stored(rows.len() as u64, rows.last().and_then(|row| row.recv_ms));
             }
             self.judge.send(entry).ok().context("the judge has ended")?;
         }

@@ -4,10 +4,10 @@
 //! stands beside it: those were sent, but never received. Counted per batch, not per line. Refuses to know: how
 //! numbers are shown.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use record::{DecodeCounts, FrameFault};
+use record::{DecodeCounts, FrameFault, InstantMs};
 
 /// Why bytes that arrived became no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +88,8 @@ pub struct Ledger {
     accept_errors: AtomicU64,
     read_errors: AtomicU64,
     receive_buffer_bytes: AtomicU64,
+    /// 0: nothing yet.
+    last_received_ms: AtomicI64,
     decoded: Mutex<DecodeCounts>,
 }
 
@@ -126,6 +128,8 @@ pub struct LedgerSnapshot {
     pub read_errors: u64,
     /// Size of the kernel's receive buffer as granted (UDP).
     pub receive_buffer_bytes: u64,
+    /// When the last record came; counted by whoever makes it durable.
+    pub last_received_ms: Option<InstantMs>,
     /// What the decoders counted.
     pub decoded: DecodeCounts,
 }
@@ -170,6 +174,7 @@ impl Ledger {
             accept_errors: AtomicU64::default(),
             read_errors: AtomicU64::default(),
             receive_buffer_bytes: AtomicU64::default(),
+            last_received_ms: AtomicI64::default(),
             decoded: Mutex::default(),
         }
     }
@@ -198,9 +203,12 @@ impl Ledger {
         self.handed_over.fetch_add(records, Relaxed);
     }
 
-    /// Records stored.
-    pub fn add_stored(&self, records: u64) {
+    /// Records stored, the last of them received at `recv_ms`.
+    pub fn add_stored(&self, records: u64, recv_ms: Option<InstantMs>) {
         self.stored.fetch_add(records, Relaxed);
+        if let Some(recv_ms) = recv_ms {
+            self.last_received_ms.fetch_max(recv_ms, Relaxed);
+        }
     }
 
     /// Frames recognised as sent again.
@@ -262,6 +270,7 @@ impl Ledger {
             accept_errors: self.accept_errors.load(Relaxed),
             read_errors: self.read_errors.load(Relaxed),
             receive_buffer_bytes: self.receive_buffer_bytes.load(Relaxed),
+            last_received_ms: Some(self.last_received_ms.load(Relaxed)).filter(|ms| *ms != 0),
             decoded: self.decoded.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

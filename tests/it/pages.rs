@@ -74,7 +74,8 @@ fn an_operator_goes_from_the_alert_to_the_order() {
     let found = browse(&dir, &format!("{web}/orders?channel=GHT&code=NET_ERR"));
     assert!(found.contains(order_of(failed)), "{found}");
     let board = browse(&dir, &web);
-    assert!(board.contains("Watchroom"), "{board}");
+    assert!(board.contains("ChannelNetworkDown"), "the board shows the live alert: {board}");
+    assert!(!board.contains("No line has arrived"), "lines have arrived: {board}");
 }
 
 #[test]

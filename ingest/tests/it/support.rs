@@ -41,7 +41,7 @@ pub(crate) fn config(protocol: Protocol) -> ListenerConfig {
 pub(crate) fn take_all(receiver: &InboxReceiver) -> Vec<Got> {
     let mut got = Vec::new();
     while let Ok(parcel) = receiver.try_recv() {
-        parcel.ledger().add_stored(parcel.batch.rows.len() as u64);
+        parcel.ledger().add_stored(parcel.batch.rows.len() as u64, None);
         got.extend(parcel.batch.rows.iter().map(|row| {
             assert_eq!(row.recv_ms, Some(NOW_MS));
             Got {
