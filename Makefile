@@ -32,10 +32,12 @@ bench: ## measure against Debian's rsyslog and a plain read-split-count limit, i
 	$(CARGO) build --release --locked -p watchroom -p watchroom-bench
 	./target/release/watchroom-bench --watchroom target/release/watchroom
 
-fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60)
+fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60); new inputs go to fuzz/target/found
 	@for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
 	  echo "== $$target"; \
-	  (cd fuzz && ../$(TOOLS)/bin/cargo-fuzz fuzz run --fuzz-dir . -s none $$target -- -max_total_time=$(SECONDS_EACH)) || exit 1; \
+	  mkdir -p fuzz/target/found/$$target; \
+	  (cd fuzz && ../$(TOOLS)/bin/cargo-fuzz fuzz run --fuzz-dir . -s none $$target target/found/$$target corpus/$$target \
+	    -- -max_total_time=$(SECONDS_EACH)) || exit 1; \
 	done
 
 soak: ## send traffic for SECONDS (600), kill and restart the node at random, compare what was kept with what was sent
