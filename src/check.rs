@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let config = match Config::load(args.config.config.as_deref()) {
         Ok(config) => config,
         Err(error) if args.config.config.is_some() => {
-            output::note(&format!("{error:#}"));
+            output::note(&output::told(&error));
             return Ok(ExitCode::from(EXIT_FOUND));
         }
         Err(error) => return Err(error),

@@ -17,7 +17,20 @@ pub(crate) fn note(line: &str) {
 
 /// An error with what caused it, on stderr.
 pub(crate) fn complain(error: &anyhow::Error) {
-    note(&format!("watchroom: {error:#}"));
+    note(&format!("watchroom: {}", told(error)));
+}
+
+/// An error and its causes; a cause that is already quoted by what it caused is not said again.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the reader of our output went away (`watchroom parse F | head`): no error of ours.
@@ -82,11 +95,21 @@ fn width(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, visible};
+    use super::{Table, told, visible};
 
     #[test]
     fn log_text_cannot_steer_a_terminal() {
         assert_eq!(visible("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
+    }
+
+    #[test]
+    fn a_cause_that_is_quoted_is_said_once() {
+        let quoting = anyhow::anyhow!("disk full").context("cannot write x: disk full");
+        assert_eq!(told(&quoting), "cannot write x: disk full");
+        assert_eq!(
+            told(&anyhow::anyhow!("disk full").context("cannot write x")),
+            "cannot write x: disk full"
+        );
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn stage(name: &'static str, body: impl FnOnce() -> Result<()> + Send + 'static)
     let guarded = move || match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::error!("{name}: {error:#}; stopping");
+            tracing::error!("{name}: {}; stopping", crate::output::told(&error));
             std::process::exit(1);
         }
         Err(_panic) => {

@@ -109,14 +109,23 @@ impl Setup {
         let (shutdown, shutdown_rx) = watch::channel(false);
         let (senders_shutdown, senders_rx) = watch::channel(false);
 
+        // The journal first: its lock keeps a second node away from the files of the one at work.
+        let journal = open_journal(config)?;
         let (store, reader) = open_store(config, &formats, &progress);
         let stored_lsn = store.as_ref().map_or(0, EmbeddedWriter::stored_lsn);
-        let journal = open_journal(config, stored_lsn)?;
+        if let Some(journal) = &journal {
+            check_journal_reaches(journal, stored_lsn, config)?;
+        }
         let inputs =
             Inputs::bind(runtime, &config.listeners, config.in_flight_bytes, &formats, &clock, &shutdown_rx)?;
-        let web = runtime
-            .block_on(tokio::net::TcpListener::bind(config.web.listen_address))
-            .with_context(|| format!("web.listen_address: cannot listen on {}", config.web.listen_address))?;
+        let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
+            || {
+                format!(
+                    "web.listen_address: cannot listen on {}; another program may hold it",
+                    config.web.listen_address
+                )
+            },
+        )?;
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));
 
@@ -283,7 +292,7 @@ fn open_store(
     }
 }
 
-fn open_journal(config: &Config, stored_lsn: Lsn) -> Result<Option<Journal>> {
+fn open_journal(config: &Config) -> Result<Option<Journal>> {
     if !config.journal.enabled {
         return Ok(None);
     }
@@ -294,6 +303,11 @@ fn open_journal(config: &Config, stored_lsn: Lsn) -> Result<Option<Journal>> {
             recovery.torn_bytes
         );
     }
+    Ok(Some(journal))
+}
+
+/// New lines must get positions above those of the stored ones, or the store would take them for repeated.
+fn check_journal_reaches(journal: &Journal, stored_lsn: Lsn, config: &Config) -> Result<()> {
     ensure!(
         journal.next_lsn() > stored_lsn,
         "{}: the journal ends at position {}, but the trace store holds records up to {stored_lsn}: the journal was \
@@ -302,7 +316,7 @@ fn open_journal(config: &Config, stored_lsn: Lsn) -> Result<Option<Journal>> {
         journal.next_lsn() - 1,
         config.data_dir.join("traces").display()
     );
-    Ok(Some(journal))
+    Ok(())
 }
 
 /// Says where the node listens: in the log, and in `addresses.json` for tools (port 0 means any free port).

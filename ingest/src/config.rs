@@ -101,7 +101,9 @@ impl ListenerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The address cannot be taken.
-    #[error("input {name}: cannot listen on {address}: {source}")]
+    #[error(
+        "input {name}: cannot listen on {address}: {source}; give it a free address of this machine (port 0: any free port)"
+    )]
     Bind {
         /// Its name.
         name: String,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 
-use crate::support::{Dir, MailServer, Node, eventually, http_get, order_of, soon, traffic};
+use crate::support::{Dir, MailServer, Node, eventually, http_get, order_of, soon, traffic, watchroom};
 
 #[test]
 fn kill_9_neither_loses_nor_doubles_what_was_judged() {
@@ -132,4 +132,18 @@ fn parquet(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 fn send(node: &Node, lines: &[String]) {
     let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
     stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
+}
+
+#[test]
+fn a_second_node_on_the_same_data_is_refused_and_changes_nothing() {
+    let dir = Dir::new("second");
+    let node = Node::start(&dir, "");
+    let unfinished = dir.path("data/traces/being-written.parquet.tmp");
+    std::fs::create_dir_all(dir.path("data/traces")).expect("the folder can be made");
+    std::fs::write(&unfinished, b"half a file").expect("a file can be written");
+    let (code, _, err) = watchroom(&["run", "--config", &dir.path("watchroom.yaml").display().to_string()]);
+    assert_eq!(code, 2);
+    assert!(err.contains("used by another process"), "{err}");
+    assert!(unfinished.exists(), "a file that the node at work may be writing was removed");
+    assert_eq!(node.get("/-/healthy"), "healthy\n");
 }
