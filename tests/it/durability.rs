@@ -138,8 +138,8 @@ fn send(node: &Node, lines: &[String]) {
 fn a_second_node_on_the_same_data_is_refused_and_changes_nothing() {
     let dir = Dir::new("second");
     let node = Node::start(&dir, "");
-    let unfinished = dir.path("data/traces/being-written.parquet.tmp");
-    std::fs::create_dir_all(dir.path("data/traces")).expect("the folder can be made");
+    let unfinished = dir.path("data/traces/2016-07-22T10/being-written.parquet.tmp");
+    std::fs::create_dir_all(dir.path("data/traces/2016-07-22T10")).expect("the folder can be made");
     std::fs::write(&unfinished, b"half a file").expect("a file can be written");
     let (code, _, err) = watchroom(&["run", "--config", &dir.path("watchroom.yaml").display().to_string()]);
     assert_eq!(code, 2);
