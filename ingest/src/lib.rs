@@ -7,6 +7,7 @@
 //! acknowledges (RELP) asks its parcel to tell when it is durable. Refuses to know: rules, stores, alerts. It starts
 //! no thread and no task: listeners are futures or blocking bodies that the binary runs.
 
+mod accept;
 mod config;
 mod inbox;
 pub mod journal;
@@ -15,6 +16,7 @@ mod ledger;
 mod stream;
 mod tcp;
 mod udp;
+mod wire;
 
 pub use config::{Clock, InputContext, InputError, ListenerConfig, Protocol};
 pub use inbox::{Inbox, InboxClosed, InboxConfig, InboxReceiver, MEMORY_PER_BYTE, Parcel, inbox};
@@ -22,3 +24,4 @@ pub use journal::{Journal, JournalConfig, JournalError, JournalReader};
 pub use ledger::{Dropped, Ledger, LedgerSnapshot, ReadCounts, Rejected};
 pub use tcp::{Connection, TcpInput};
 pub use udp::UdpInput;
+pub use wire::{Peer, Wire};

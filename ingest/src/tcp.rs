@@ -1,4 +1,4 @@
-//! Syslog over TCP (RFC 6587): a listener and its connections, as futures that the binary spawns.
+//! Syslog over TCP (RFC 6587) and TLS (RFC 5425): a listener and its connections, as futures that the binary spawns.
 //!
 //! ```text
 //! while let Some(connection) = input.accept().await { spawn(connection.run()) }
@@ -6,45 +6,31 @@
 //! Back-pressure: a connection borrows from the inbox before it reads, so a full pipeline leaves the bytes in the
 //! kernel and the sender waits. Refuses to know: rules, stores, how tasks are run.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use record::FormatId;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::accept::{Acceptor, Arrival, down};
 use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
 use crate::ledger::{Dropped, Ledger};
 use crate::stream::{End, StreamDecoder};
+use crate::wire::Wire;
 
 /// A connection silent for so long gives back its memory, and a frame that waited for its continuation is whole.
 const IDLE: Duration = Duration::from_millis(500);
 /// At shutdown no connection is read for more than this: a sender that never pauses must not keep the node up.
 const MAX_DRAIN_BYTES: usize = 64 << 20;
-/// Pause after the system refused a connection (no file descriptors, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket.
 #[derive(Debug)]
 pub struct TcpInput {
-    listener: Listener,
-    local_addr: SocketAddr,
-    shutdown: watch::Receiver<bool>,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Open(TcpListener),
-    /// Shutting down: only what already waits to be accepted.
-    Backlog(std::net::TcpListener),
-    Closed,
 }
 
 #[derive(Debug)]
@@ -53,29 +39,21 @@ struct Shared {
     format: Option<FormatId>,
     context: InputContext,
     ledger: Arc<Ledger>,
-    connections: Mutex<Connections>,
-}
-
-#[derive(Debug, Default)]
-struct Connections {
-    total: usize,
-    by_peer: HashMap<IpAddr, usize>,
 }
 
 /// An accepted connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
-    peer: IpAddr,
-    decoder: StreamDecoder,
-    shutdown: watch::Receiver<bool>,
-    place: Place,
+    arrival: Arrival,
+    shared: Arc<Shared>,
 }
 
-/// A place among the allowed connections, given back on drop.
+/// A connection at work.
 #[derive(Debug)]
-struct Place {
-    peer: IpAddr,
+struct Session {
+    wire: Wire,
+    decoder: StreamDecoder,
+    shutdown: watch::Receiver<bool>,
     shared: Arc<Shared>,
 }
 
@@ -86,28 +64,15 @@ impl TcpInput {
     /// The address is taken or not ours; a configuration that cannot work.
     pub fn bind(config: &ListenerConfig, context: &InputContext) -> Result<Self, InputError> {
         let format = config.check(&context.formats)?;
-        let fail = |source| InputError::Bind { name: config.name.clone(), address: config.address, source };
-        let listener = std::net::TcpListener::bind(config.address).map_err(fail)?;
-        listener.set_nonblocking(true).map_err(fail)?;
-        if let Some(bytes) = config.receive_buffer_bytes {
-            // Connections inherit it.
-            setsockopt(&listener, sockopt::RcvBuf, &bytes).map_err(|e| fail(e.into()))?;
-        }
-        let local_addr = listener.local_addr().map_err(fail)?;
-        let shared = Arc::new(Shared {
-            config: config.clone(),
-            format,
-            context: context.clone(),
-            ledger: Arc::new(Ledger::new(config.name.as_str().into())),
-            connections: Mutex::default(),
-        });
-        let listener = Listener::Open(TcpListener::from_std(listener).map_err(fail)?);
-        Ok(Self { listener, local_addr, shutdown: context.shutdown.clone(), shared })
+        let ledger = Arc::new(Ledger::new(config.name.as_str().into()));
+        let acceptor = Acceptor::bind(config, context, Arc::clone(&ledger))?;
+        let shared = Arc::new(Shared { config: config.clone(), format, context: context.clone(), ledger });
+        Ok(Self { acceptor, shared })
     }
 
     /// Where it listens (the real port when port 0 was asked for).
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.acceptor.local_addr()
     }
 
     /// Its counters.
@@ -117,100 +82,24 @@ impl TcpInput {
 
     /// The next connection within the bounds; `None` when the node shuts down and all that waited were accepted.
     pub async fn accept(&mut self) -> Option<Connection> {
-        loop {
-            let accepted = match &self.listener {
-                Listener::Open(listener) => tokio::select! {
-                    biased;
-                    () = down(&mut self.shutdown) => {
-                        self.close();
-                        continue;
-                    }
-                    accepted = listener.accept() => accepted,
-                },
-                Listener::Backlog(listener) => match listener.accept() {
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        self.listener = Listener::Closed;
-                        return None;
-                    }
-                    accepted => accepted.and_then(|(stream, peer)| {
-                        stream.set_nonblocking(true)?;
-                        Ok((TcpStream::from_std(stream)?, peer))
-                    }),
-                },
-                Listener::Closed => return None,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    if let Some(connection) = self.admit(stream, peer.ip().to_canonical()) {
-                        return Some(connection);
-                    }
-                }
-                Err(error) => {
-                    self.shared.ledger.accept_error();
-                    tracing::warn!(input = %self.shared.config.name, %error, "cannot accept a connection");
-                    if let Listener::Backlog(_) = self.listener {
-                        return None;
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// From here on only what already waits is accepted.
-    fn close(&mut self) {
-        let listener = std::mem::replace(&mut self.listener, Listener::Closed);
-        if let Listener::Open(listener) = listener
-            && let Ok(listener) = listener.into_std()
-        {
-            self.listener = Listener::Backlog(listener);
-        }
-    }
-
-    fn admit(&self, stream: TcpStream, peer: IpAddr) -> Option<Connection> {
-        let Some(place) = Shared::place(&self.shared, peer) else {
-            self.shared.ledger.connection_refused();
-            tracing::debug!(input = %self.shared.config.name, %peer, "connection refused: too many");
-            return None;
-        };
-        keep_alive(&stream);
-        let Shared { config, context, format, .. } = &*self.shared;
-        let source = format!("{}/{peer}", config.name).into();
-        let formats = Arc::clone(&context.formats);
-        let decoder = StreamDecoder::new(formats, *format, config.max_frame_bytes, source);
-        Some(Connection { stream, peer, decoder, shutdown: self.shutdown.clone(), place })
+        let arrival = self.acceptor.accept().await?;
+        Some(Connection { arrival, shared: Arc::clone(&self.shared) })
     }
 }
 
-impl Shared {
-    fn place(this: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let mut connections = this.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let Connections { total, by_peer } = &mut *connections;
-        if *total >= this.config.max_connections {
-            return None;
-        }
-        let of_peer = by_peer.entry(peer).or_default();
-        if *of_peer >= this.config.max_connections_per_peer.max(1) {
-            return None;
-        }
-        *of_peer += 1;
-        *total += 1;
-        this.ledger.connection_opened();
-        Some(Place { peer, shared: Arc::clone(this) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut connections = self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.total -= 1;
-        if let Some(of_peer) = connections.by_peer.get_mut(&self.peer) {
-            *of_peer -= 1;
-            if *of_peer == 0 {
-                connections.by_peer.remove(&self.peer);
-            }
-        }
-        self.shared.ledger.connection_closed();
+impl Connection {
+    /// Reads until the sender closes, the connection breaks or the node shuts down. Never fails: what went wrong
+    /// is in the ledger.
+    pub async fn run(self) {
+        let Self { arrival, shared } = self;
+        let Some(wire) = arrival.open().await else { return };
+        let source = format!("{}/{}", shared.config.name, wire.peer()).into();
+        let formats = Arc::clone(&shared.context.formats);
+        let decoder = StreamDecoder::new(formats, shared.format, shared.config.max_frame_bytes, source);
+        let shutdown = shared.context.shutdown.clone();
+        let mut session = Session { wire, decoder, shutdown, shared };
+        // An inbox that is closed ends the connection: there is nobody to read for.
+        while let Ok(true) = session.turn().await {}
     }
 }
 
@@ -229,19 +118,7 @@ enum Brought {
     End,
 }
 
-impl Connection {
-    /// Who is on the other side.
-    pub fn peer(&self) -> IpAddr {
-        self.peer
-    }
-
-    /// Reads until the sender closes, the connection breaks or the node shuts down. Never fails: what went wrong
-    /// is in the ledger.
-    pub async fn run(mut self) {
-        // An inbox that is closed ends the connection: there is nobody to read for.
-        while let Ok(true) = self.turn().await {}
-    }
-
+impl Session {
     /// One turn; `false` at the end of the connection.
     async fn turn(&mut self) -> Result<bool, InboxClosed> {
         let brought = match self.woken().await {
@@ -256,7 +133,7 @@ impl Connection {
         };
         let space = self.decoder.space().len();
         let mut parcel = self.borrow(space).await?;
-        let brought = brought.and_then(|_| outcome(self.stream.try_read(self.decoder.space())));
+        let brought = brought.and_then(|_| outcome(self.wire.try_read(self.decoder.space())));
         self.take(&brought, &mut parcel);
         self.hand_over(parcel)?;
         Ok(!matches!(brought, Ok(Brought::End) | Err(_)))
@@ -267,27 +144,27 @@ impl Connection {
         tokio::select! {
             biased;
             () = down(&mut self.shutdown) => Woken::Shutdown,
-            ready = self.stream.readable() => Woken::Readable(ready),
+            ready = self.wire.readable() => Woken::Readable(ready),
             () = tokio::time::sleep(IDLE), if wants_idle => Woken::Idle,
         }
     }
 
     /// Borrows for as much as the next read may bring.
     async fn borrow(&self, read_bytes: usize) -> Result<Parcel, InboxClosed> {
-        let Shared { context, ledger, .. } = &*self.place.shared;
+        let Shared { context, ledger, .. } = &*self.shared;
         context.inbox.lend(read_bytes * MEMORY_PER_BYTE, ledger).await
     }
 
     /// Decodes what a read brought.
     fn take(&mut self, brought: &io::Result<Brought>, parcel: &mut Parcel) {
-        let recv_ms = (self.place.shared.context.clock)();
+        let recv_ms = (self.shared.context.clock)();
         match brought {
             Ok(Brought::Bytes(read)) => self.decoder.filled(*read, recv_ms, &mut parcel.batch),
             Ok(Brought::Nothing) => {}
             Ok(Brought::End) => self.decoder.finish(End::Closed, recv_ms, &mut parcel.batch),
             Err(error) => {
-                self.place.shared.ledger.read_error();
-                tracing::debug!(input = %self.place.shared.config.name, peer = %self.peer, %error, "connection broke");
+                self.shared.ledger.read_error();
+                tracing::debug!(input = %self.shared.config.name, peer = %self.wire.peer(), %error, "connection broke");
                 self.decoder.finish(End::Cut, recv_ms, &mut parcel.batch);
             }
         }
@@ -299,7 +176,7 @@ impl Connection {
         loop {
             let space = self.decoder.space().len();
             let mut parcel = self.borrow(space).await?;
-            let brought = outcome(read_now(&self.stream, self.decoder.space()));
+            let brought = outcome(self.wire.read_now(self.decoder.space()));
             if let Ok(Brought::Bytes(read)) = brought
                 && drained < MAX_DRAIN_BYTES
             {
@@ -310,7 +187,7 @@ impl Connection {
                 continue;
             }
             self.take(&brought, &mut parcel);
-            let recv_ms = (self.place.shared.context.clock)();
+            let recv_ms = (self.shared.context.clock)();
             self.decoder.finish(End::Cut, recv_ms, &mut parcel.batch);
             return self.hand_over(parcel);
         }
@@ -318,7 +195,7 @@ impl Connection {
 
     /// Sends the rows on, if there are any, and counts.
     fn hand_over(&mut self, mut parcel: Parcel) -> Result<(), InboxClosed> {
-        let ledger = &self.place.shared.ledger;
+        let ledger = &self.shared.ledger;
         let (read, decoded) = self.decoder.take_counts();
         ledger.add_read(&read, decoded);
         let records = parcel.batch.rows.len() as u64;
@@ -326,23 +203,13 @@ impl Connection {
             return Ok(());
         }
         parcel.settle();
-        let sent = self.place.shared.context.inbox.send(parcel);
+        let sent = self.shared.context.inbox.send(parcel);
         match sent {
             Ok(()) => ledger.add_handed_over(records),
             Err(InboxClosed) => ledger.add_dropped(Dropped::Queue, records),
         }
         sent
     }
-}
-
-/// Waits until the node shuts down (or nobody is left to say so).
-async fn down(shutdown: &mut watch::Receiver<bool>) {
-    shutdown.wait_for(|down| *down).await.map(drop).ok();
-}
-
-/// Reads past the runtime, whose own view of readiness may lag behind the kernel's.
-fn read_now(stream: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
-    Ok(recv(stream.as_raw_fd(), space, MsgFlags::MSG_DONTWAIT)?)
 }
 
 fn outcome(read: io::Result<usize>) -> io::Result<Brought> {
@@ -353,16 +220,5 @@ fn outcome(read: io::Result<usize>) -> io::Result<Brought> {
             Ok(Brought::Nothing)
         }
         Err(e) => Err(e),
-    }
-}
-
-/// Detects peers that vanished without a word; an idle connection is legal for ever.
-fn keep_alive(stream: &TcpStream) {
-    let set = setsockopt(stream, sockopt::KeepAlive, &true)
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepIdle, &60))
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepInterval, &10))
-        .and_then(|()| setsockopt(stream, sockopt::TcpKeepCount, &6));
-    if let Err(error) = set {
-        tracing::debug!(%error, "cannot set TCP keepalive");
     }
 }
