@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::journal::{Journal, JournalError};
-use ingest::{InboxReceiver, Parcel};
+use ingest::{InboxReceiver, Parcel, kill_point};
 use record::{FormatSet, InstantMs, Lsn};
 
 use crate::clock::Clock;
@@ -118,6 +118,7 @@ impl JournalThread {
     fn take(&mut self, first: Parcel, waiting: &mut Vec<Entry>) -> Result<()> {
         let mut next = Some(first);
         while let Some(mut parcel) = next {
+            kill_point("K1");
             self.append(&mut parcel)?;
             waiting.push(Entry::Parcel(parcel));
             let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < GROUP_BYTES_MAX);
@@ -167,6 +168,7 @@ impl JournalThread {
         self.progress.durable_lsn.store(durable, Relaxed);
         self.progress.next_lsn.store(next, Relaxed);
         self.progress.commit_ms.store(now_ms, Relaxed);
+        kill_point("K3");
         for mut entry in waiting.drain(..) {
             if let Entry::Parcel(parcel) = &mut entry {
                 parcel.durable();

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ingest::Parcel;
+use ingest::{Parcel, kill_point};
 use record::{Batch, InstantMs, RowFlags};
 use rules::{Alert, Change, Engine, Transition};
 use sinks::alert_book::AlertBook;
@@ -54,6 +54,7 @@ impl JudgeThread {
         loop {
             match self.entries.recv_timeout(Duration::from_millis(PUBLISH_EVERY_MS.unsigned_abs())) {
                 Ok(Entry::Parcel(parcel)) => {
+                    kill_point("K4");
                     self.engine.judge(&parcel.batch, &mut transitions);
                     self.progress.judged.fetch_add(records(&parcel.batch), Relaxed);
                     self.tellers.tell(&mut transitions);

@@ -31,6 +31,7 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    ingest::arm_kill_points();
     let arguments = cli::Cli::parse();
     match arguments.dispatch() {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 //! Refuses to know: how lines arrive and how verdicts are reached.
 
 pub mod alert_book;
+mod kill_point;
 pub mod notification;
 pub mod notifier;
 pub mod outbox;

@@ -15,6 +15,7 @@ use record::Lsn;
 
 use super::entry::{Entry, Probe, probe, view};
 use super::error::JournalError;
+use crate::kill_point;
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 32;
@@ -119,7 +120,9 @@ pub(super) fn create(
     header[28..32].copy_from_slice(&crc.to_le_bytes());
     file.write_all_at(&header, 0).map_err(|e| fail("write", e))?;
     file.sync_all().map_err(|e| fail("sync", e))?;
+    kill_point("K13-made");
     fs::rename(&building, &path).map_err(|e| fail("rename", e))?;
+    kill_point("K13-named");
     sync_dir(dir)?;
     Ok((file, seed(salt), path))
 }

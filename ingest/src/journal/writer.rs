@@ -15,6 +15,7 @@ use super::error::JournalError;
 use super::recover::{Recovery, recover};
 use super::segment::{self, SEGMENT_HEADER_BYTES, SegmentFile, TERMINATOR};
 use super::{JournalConfig, JournalReader};
+use crate::kill_point;
 
 /// The smallest segment that makes sense: a full batch of frames fits in.
 const MIN_SEGMENT_BYTES: u64 = 64 << 10;
@@ -259,6 +260,7 @@ impl Journal {
                 fs::remove_file(&old.path).map_err(fail)?;
             }
             released += 1;
+            kill_point("K13-released");
         }
         if released > 0 {
             // A spare may be overwritten only when its old name is gone for good.
@@ -309,6 +311,7 @@ impl Disk {
         let outcome = self.file.write_all_at(pending, self.offset);
         pending.truncate(length);
         outcome.map_err(|e| JournalError::io("write", path, e))?;
+        kill_point("K2");
         self.file.sync_data().map_err(|source| {
             // Even a full disk is no reason to go on here: what a failed sync has dropped, no later one reports.
             JournalError::Io { action: "sync", path: path.to_path_buf(), source }

@@ -7,6 +7,7 @@ use rules::Transition;
 use rusqlite::{Transaction, params};
 
 use super::{Outbox, OutboxError, delivery_id};
+use crate::kill_point::kill_point;
 use crate::notification::{Notification, Status};
 
 impl Outbox {
@@ -51,6 +52,7 @@ impl Outbox {
                 added.count(rows as u64, full);
             }
         }
+        kill_point("K5");
         tx.commit()?;
         for (route, added) in self.routes.iter().zip(&added) {
             if let Some(counts) = self.counts.get_mut(&route.target.to_string()) {

@@ -12,6 +12,7 @@ use record::InstantMs;
 use tokio::time::{sleep, timeout};
 
 use super::{Attempt, FailReason, Next, OutboxHandle, Outcome, Target};
+use crate::kill_point::kill_point;
 use crate::notifier::Notify;
 
 /// Answers the wall clock's instant.
@@ -42,7 +43,9 @@ pub async fn run_receiver<N: Notify>(
     loop {
         let wait = match outbox.next(&key, clock()).await {
             Ok(Next::Send(attempt)) => {
+                kill_point("K10");
                 let (outcome, stop) = send(&notifier, &attempt, &clock, shutdown.as_mut()).await;
+                kill_point("K12");
                 log(&attempt, &outcome);
                 if !record(&outbox, &attempt, &outcome, &clock, shutdown.as_mut(), stop).await || stop {
                     return;

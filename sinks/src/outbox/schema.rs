@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::OutboxError;
+use crate::kill_point::kill_point;
 
 const VERSION: i64 = 1;
 
@@ -69,6 +70,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &str) -> Result<(), Out
         Some(VERSION) => {}
         Some(found) => return Err(OutboxError::Newer { path: path.to_owned(), found, known: VERSION }),
     }
+    kill_point("K16");
     tx.commit()?;
     Ok(())
 }

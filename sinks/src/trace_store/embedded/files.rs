@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use record::{InstantMs, Lsn};
 
 use super::groups::GroupSummary;
+use crate::kill_point::kill_point;
 use crate::trace_store::TraceError;
 
 /// Ends the name of a file that is being written.
@@ -125,6 +126,7 @@ pub(super) fn create(
         tracing::debug!(path = %temporary.display(), ?removed, "unfinished trace file");
     }
     let bytes = written?;
+    kill_point("K9");
     sync_dir(&folder)?;
     Ok(TraceFile { path, name, bytes, groups: OnceLock::new() })
 }
@@ -138,6 +140,7 @@ fn write(
     let file = fill(file).map_err(|error| super::groups::parquet_error(temporary, error))?;
     file.sync_all().map_err(io_error(temporary))?;
     let bytes = file.metadata().map_err(io_error(temporary))?.len();
+    kill_point("K8");
     fs::rename(temporary, path).map_err(io_error(path))?;
     Ok(bytes)
 }
