@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use chrono_tz::Tz;
-use ingest::{JournalConfig, ListenerConfig, Protocol};
+use ingest::{JournalConfig, ListenerConfig, Protocol, SendersConfig};
 use record::FormatSet;
 use rules::RuleFile;
 use serde::Deserialize;
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) journal: JournalConfig,
     /// The embedded trace store.
     pub(crate) traces: TracesConfig,
+    /// What is kept of senders.
+    pub(crate) senders: SendersConfig,
 }
 
 /// Pages, API and metrics.
@@ -92,6 +94,7 @@ impl Default for Config {
             web: WebConfig::default(),
             journal: JournalConfig::default(),
             traces: TracesConfig::default(),
+            senders: SendersConfig::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::journal::{Journal, JournalError};
-use ingest::{InboxReceiver, Parcel, kill_point};
+use ingest::{InboxReceiver, Parcel, Senders, kill_point};
 use record::{FormatSet, InstantMs, Lsn};
 
 use crate::clock::Clock;
@@ -60,6 +60,8 @@ pub(crate) struct JournalThread {
     pub(crate) clock: Clock,
     /// How far we are.
     pub(crate) progress: Arc<Progress>,
+    /// Who sends; recognises what was sent again.
+    pub(crate) senders: Senders,
 }
 
 /// Positions that a receive time had reached, to know what is old enough to go.
@@ -90,7 +92,7 @@ impl JournalThread {
                 waiting.push(Entry::Tick { lsn, recv_ms: now_ms });
                 last_entry_ms = now_ms;
             }
-            if ended || self.commit_due(now_ms) {
+            if ended || self.commit_due(now_ms, !waiting.is_empty()) {
                 self.commit(&mut waiting)?;
             }
             if now_ms - released_ms >= RELEASE_EVERY_MS {
@@ -119,6 +121,7 @@ impl JournalThread {
         let mut next = Some(first);
         while let Some(mut parcel) = next {
             kill_point("K1");
+            self.senders.filter(&mut parcel);
             self.append(&mut parcel)?;
             waiting.push(Entry::Parcel(parcel));
             let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < GROUP_BYTES_MAX);
@@ -149,8 +152,12 @@ impl JournalThread {
             .context("the journal cannot be written")
     }
 
-    fn commit_due(&self, now_ms: InstantMs) -> bool {
-        self.journal.as_ref().is_none_or(|journal| journal.commit_due(now_ms))
+    /// Parcels of which nothing was left do not wait: what they repeat is durable when nothing is pending.
+    fn commit_due(&self, now_ms: InstantMs, uncommitted: bool) -> bool {
+        let due = |journal: &Journal| {
+            journal.commit_due(now_ms) || uncommitted && journal.commit_wait_ms(now_ms).is_none()
+        };
+        self.journal.as_ref().is_none_or(due)
     }
 
     /// Makes durable what was appended, and passes it on in order.
@@ -173,7 +180,11 @@ impl JournalThread {
             if let Entry::Parcel(parcel) = &mut entry {
                 parcel.durable();
                 let rows = &parcel.batch.rows;
-                parcel.ledger().add_stored(rows.len() as u64, rows.last().and_then(|row| row.recv_ms));
+                let recv_ms = rows.last().and_then(|row| row.recv_ms);
+                parcel.ledger().add_committed(rows.len() as u64, parcel.repeated, recv_ms);
+                if rows.is_empty() {
+                    continue;
+                }
             }
             self.judge.send(entry).ok().context("the judge has ended")?;
         }

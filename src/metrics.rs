@@ -65,7 +65,7 @@ fn seconds(instant_ms: i64) -> String {
 
 fn inputs(out: &mut Exposition, counters: &Counters) {
     type Read = fn(&dashboards::InputCounters) -> u64;
-    let plain: [(&str, &str, &str, Read); 6] = [
+    let plain: [(&str, &str, &str, Read); 7] = [
         (
             "watchroom_input_frames_received_total",
             "counter",
@@ -73,6 +73,12 @@ fn inputs(out: &mut Exposition, counters: &Counters) {
             |i| i.received,
         ),
         ("watchroom_input_frames_stored_total", "counter", "Frames that the journal holds.", |i| i.stored),
+        (
+            "watchroom_input_joined_total",
+            "counter",
+            "Frames that became part of the one before them (continuation).",
+            |i| i.joined,
+        ),
         (
             "watchroom_input_duplicate_total",
             "counter",
@@ -90,6 +96,14 @@ fn inputs(out: &mut Exposition, counters: &Counters) {
         for input in &counters.inputs {
             out.sample(name, &[("input", &input.name), ("protocol", &input.protocol)], read(input));
         }
+    }
+    out.family(
+        "watchroom_input_unaccounted",
+        "gauge",
+        "Frames received less those stored, joined, rejected, duplicate, dropped and in flight: 0 or a fault.",
+    );
+    for input in &counters.inputs {
+        out.sample("watchroom_input_unaccounted", &[("input", &input.name)], input.imbalance());
     }
     out.family("watchroom_input_rejected_total", "counter", "Frames refused, by reason.");
     for input in &counters.inputs {

@@ -16,10 +16,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use ingest::Parcel;
-use ingest::{
-    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, TcpInput, UdpInput,
-    inbox,
-};
+use ingest::{Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, TcpInput, UdpInput, inbox};
 use record::FormatSet;
 use sinks::notifier::Integration;
 use tokio::runtime::Runtime;
@@ -27,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::journal_thread::{Entry, JournalThread};
 use crate::judge_thread::JudgeThread;
 use crate::store_thread::StoreThread;
@@ -68,15 +66,17 @@ impl Inputs {
     /// Binds all listeners; nothing is read before [`Node::start`], the kernel holds what comes.
     pub(crate) fn bind(
         runtime: &Runtime,
-        listeners: &[ListenerConfig],
-        in_flight_bytes: usize,
+        config: &Config,
         formats: &Arc<FormatSet>,
         clock: &Clock,
         shutdown: &watch::Receiver<bool>,
     ) -> Result<Self> {
         let _guard = runtime.enter();
-        let (inbox, receiver) =
-            inbox(&InboxConfig { budget_bytes: in_flight_bytes, max_parcels: PARCELS_MAX });
+        let (inbox, receiver) = inbox(&InboxConfig {
+            budget_bytes: config.in_flight_bytes,
+            max_parcels: PARCELS_MAX,
+            ident_element: config.senders.structured_data_id.clone(),
+        });
         let context = InputContext {
             formats: Arc::clone(formats),
             inbox: inbox.clone(),
@@ -85,7 +85,7 @@ impl Inputs {
         };
         let mut bound = Vec::new();
         let mut inputs = Vec::new();
-        for config in listeners {
+        for config in &config.listeners {
             let (protocol, address, ledger) = match config.protocol {
                 Protocol::Tcp => {
                     let input = TcpInput::bind(config, &context)?;

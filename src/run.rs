@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result, bail, ensure};
+use ingest::Senders;
 use ingest::journal::{Journal, JournalReader, Recovery};
 use record::{Batch, FormatSet, Lsn};
 use rules::{Engine, RuleSet};
@@ -92,6 +93,7 @@ struct Setup {
     store_enabled: bool,
     tellers: Tellers,
     inputs: Inputs,
+    senders_config: ingest::SendersConfig,
     shutdown: watch::Sender<bool>,
     senders_shutdown: watch::Sender<bool>,
     senders: tokio::task::JoinSet<()>,
@@ -116,8 +118,7 @@ impl Setup {
         if let Some(journal) = &journal {
             check_journal_reaches(journal, stored_lsn, config)?;
         }
-        let inputs =
-            Inputs::bind(runtime, &config.listeners, config.in_flight_bytes, &formats, &clock, &shutdown_rx)?;
+        let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
         let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
             || {
                 format!(
@@ -163,6 +164,7 @@ impl Setup {
             store_enabled: config.traces.enabled,
             tellers,
             inputs,
+            senders_config: config.senders.clone(),
             shutdown,
             senders_shutdown,
             senders,
@@ -177,6 +179,7 @@ impl Setup {
         let Self { formats, clock, progress, engine, journal, journal_dir, store, tellers, .. } = self;
         let (first_lsn, crowded_bytes) = (self.first_lsn, self.crowded_bytes);
         let store_enabled = self.store_enabled;
+        let senders = Senders::new(&self.senders_config);
         let journal_stage = {
             let (formats, clock, progress) =
                 (Arc::clone(&formats), Arc::clone(&clock), Arc::clone(&progress));
@@ -190,6 +193,7 @@ impl Setup {
                 formats,
                 clock,
                 progress,
+                senders,
             }
         };
         let judge_progress = Arc::clone(&progress);

@@ -41,13 +41,15 @@ pub struct InputCounters {
     pub received: u64,
     /// Frames that the journal holds.
     pub stored: u64,
+    /// Frames that became part of the one before them (continuation).
+    pub joined: u64,
     /// Frames refused, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Frames recognised as sent again and not counted twice.
     pub duplicate: u64,
     /// Frames lost, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Frames received and not yet committed.
+    /// Frames received and not yet committed, or waiting for their continuation.
     pub in_flight: u64,
     /// When the last frame came; `None` before the first.
     pub last_received_ms: Option<InstantMs>,
@@ -68,11 +70,11 @@ impl InputCounters {
         self.dropped.values().sum()
     }
 
-    /// `received - (stored + rejected + duplicate + dropped + in flight)`: 0 when the ledger adds up,
+    /// `received - (stored + joined + rejected + duplicate + dropped + in flight)`: 0 when the ledger adds up,
     /// positive when frames are unaccounted for, negative when more is accounted for than came.
     pub fn imbalance(&self) -> i128 {
-        let accounted =
-            [self.stored, self.rejected_total(), self.duplicate, self.dropped_total(), self.in_flight];
+        let (rejected, dropped) = (self.rejected_total(), self.dropped_total());
+        let accounted = [self.stored, self.joined, rejected, self.duplicate, dropped, self.in_flight];
         i128::from(self.received) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
 }

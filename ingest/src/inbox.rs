@@ -13,10 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use record::{Batch, Row, Span};
+use record::{Batch, DecodeCounts, Row, Span};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, ReadCounts};
+use crate::senders::{Ident, Marks};
 
 /// Bounds of the hand-off.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -26,11 +27,13 @@ pub struct InboxConfig {
     pub budget_bytes: usize,
     /// At most so many batches are in flight.
     pub max_parcels: usize,
+    /// Name of the structured data element in which senders give `eid` and `seq`.
+    pub ident_element: String,
 }
 
 impl Default for InboxConfig {
     fn default() -> Self {
-        Self { budget_bytes: 64 << 20, max_parcels: 1024 }
+        Self { budget_bytes: 64 << 20, max_parcels: 1024, ident_element: "lc@32473".to_owned() }
     }
 }
 
@@ -64,10 +67,10 @@ struct Shared {
     waits: AtomicU64,
 }
 
-/// Batches at rest.
+/// Batches at rest, with the lists of what senders say of their rows.
 #[derive(Debug, Default)]
 struct Pool {
-    batches: Vec<Batch>,
+    batches: Vec<(Batch, Vec<Ident>)>,
     /// Memory that they have taken.
     bytes: usize,
 }
@@ -82,6 +85,12 @@ pub struct InboxClosed;
 pub struct Parcel {
     /// The records.
     pub batch: Batch,
+    /// What senders say of the rows as they were handed over (see [`Inbox::hand_over`]); in the order of rows, empty
+    /// where senders say nothing.
+    pub idents: Vec<Ident>,
+    /// Frames that were taken out because they repeat what the journal holds, or will hold before this parcel is
+    /// durable. Counted as duplicate with the commit.
+    pub repeated: u64,
     ledger: Arc<Ledger>,
     durable: Option<oneshot::Sender<()>>,
     shared: Arc<Shared>,
@@ -121,9 +130,9 @@ impl Inbox {
         // order is the same for all.
         let parcel = Arc::clone(&self.shared.parcels).acquire_owned().await.map_err(|_| InboxClosed)?;
         let bytes = Arc::clone(&self.shared.bytes).acquire_many_owned(wish).await.map_err(|_| InboxClosed)?;
-        let batch = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (ledger, shared) = (Arc::clone(ledger), Arc::clone(&self.shared));
-        Ok(Parcel { batch, ledger, durable: None, shared, bytes: Some(bytes), _parcel: parcel })
+        let (batch, idents) = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (ledger, shared, bytes) = (Arc::clone(ledger), Arc::clone(&self.shared), Some(bytes));
+        Ok(Parcel { batch, idents, repeated: 0, ledger, durable: None, shared, bytes, _parcel: parcel })
     }
 
     /// [`Inbox::lend`] for threads. Asks `give_up` each `poll` while it waits; `None` when that says yes.
@@ -149,11 +158,44 @@ impl Inbox {
         }
     }
 
-    /// Hands a parcel over. Never waits: whoever holds a parcel has its place.
+    /// The end of a listener's turn: counts what it read and hands over what it made of that, if anything: rows,
+    /// frames recognised as sent again, or somebody who waits to be told.
+    ///
+    /// # Errors
+    /// The receiver is gone; the records are counted as dropped.
+    pub fn hand_over(
+        &self,
+        mut parcel: Parcel,
+        read: &ReadCounts,
+        decoded: DecodeCounts,
+    ) -> Result<(), InboxClosed> {
+        let ledger = Arc::clone(&parcel.ledger);
+        let records = parcel.batch.rows.len() as u64 + parcel.repeated;
+        // Before it is sent: what is stored has been handed over.
+        ledger.add_read(read, decoded, records);
+        if records == 0 && parcel.durable.is_none() {
+            return Ok(());
+        }
+        parcel.identify();
+        parcel.settle();
+        let sent = self.pass(parcel);
+        if sent.is_err() {
+            ledger.add_not_handed_over(records);
+        }
+        sent
+    }
+
+    /// Reads what senders say of their lines, and hands a parcel over without counting. Never waits: whoever holds a
+    /// parcel has its place.
     ///
     /// # Errors
     /// The receiver is gone.
-    pub fn send(&self, parcel: Parcel) -> Result<(), InboxClosed> {
+    pub fn send(&self, mut parcel: Parcel) -> Result<(), InboxClosed> {
+        parcel.identify();
+        self.pass(parcel)
+    }
+
+    fn pass(&self, parcel: Parcel) -> Result<(), InboxClosed> {
         self.sender.try_send(parcel).map_err(|refused| match refused {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => InboxClosed,
         })
@@ -217,10 +259,27 @@ impl Parcel {
         &self.ledger
     }
 
+    /// Reads `eid` and `seq` of the rows that have structured data.
+    fn identify(&mut self) {
+        let Self { batch, idents, shared, .. } = self;
+        let element = shared.config.ident_element.as_bytes();
+        idents.clear();
+        for (row, described) in batch.rows.iter().enumerate() {
+            let Span { start, end } = described.structured_data;
+            if start < end {
+                let marks = Marks::read(batch.slice(described.structured_data), element);
+                if !marks.is_empty() {
+                    idents.push(Ident { row: row as u32, marks });
+                }
+            }
+        }
+    }
+
     /// Gives back what was borrowed beyond the memory that the batch really takes. Call it once it is filled.
     pub fn settle(&mut self) {
         let Some(held) = &mut self.bytes else { return };
-        let surplus = held.num_permits().saturating_sub(memory(&self.batch).max(1));
+        let taken = memory(&self.batch) + self.idents.len() * size_of::<Ident>();
+        let surplus = held.num_permits().saturating_sub(taken.max(1));
         drop(held.split(surplus));
     }
 
@@ -242,24 +301,25 @@ impl Parcel {
 
 impl Drop for Parcel {
     fn drop(&mut self) {
-        let mut batch = std::mem::take(&mut self.batch);
+        let (mut batch, mut idents) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.idents));
         batch.clear();
-        let bytes = capacity(&batch);
+        idents.clear();
+        let bytes = capacity(&batch, &idents);
         let mut pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner);
         // Half of the budget is enough at rest.
         if bytes > 0 && bytes <= KEEP_BATCH_BYTES && pool.bytes + bytes <= self.shared.config.budget_bytes / 2
         {
             pool.bytes += bytes;
-            pool.batches.push(batch);
+            pool.batches.push((batch, idents));
         }
     }
 }
 
 impl Pool {
-    fn take(&mut self) -> Batch {
-        let batch = self.batches.pop().unwrap_or_default();
-        self.bytes -= capacity(&batch);
-        batch
+    fn take(&mut self) -> (Batch, Vec<Ident>) {
+        let (batch, idents) = self.batches.pop().unwrap_or_default();
+        self.bytes -= capacity(&batch, &idents);
+        (batch, idents)
     }
 }
 
@@ -268,11 +328,12 @@ fn memory(batch: &Batch) -> usize {
     batch.bytes.len() + batch.rows.len() * size_of::<Row>() + batch.spans.len() * size_of::<Span>()
 }
 
-/// Bytes of memory that a batch has taken.
-fn capacity(batch: &Batch) -> usize {
+/// Bytes of memory that a batch at rest has taken.
+fn capacity(batch: &Batch, idents: &Vec<Ident>) -> usize {
     batch.bytes.capacity()
         + batch.rows.capacity() * size_of::<Row>()
         + batch.spans.capacity() * size_of::<Span>()
+        + idents.capacity() * size_of::<Ident>()
 }
 
 /// Wakes a thread that waits in [`Inbox::lend_blocking`].

@@ -1,11 +1,14 @@
 //! The loss ledger of one input: what was received, and what became of it. Exact.
 //!
-//! `received = handed_over + joined + rejected(reason) + dropped(reason) + duplicate`, frames; `dropped(kernel)`
-//! stands beside it: those were sent, but never received. Counted per batch, not per line. Refuses to know: how
-//! numbers are shown.
+//! ```text
+//! received = stored + duplicate + joined + rejected(reason) + dropped(queue) + in flight
+//! ```
+//! in frames; `dropped(kernel)` stands beside it: those were sent, but never received. In flight are the frames on
+//! their way to the journal's next commit and those that wait for their continuation; 0 at rest. All that one read
+//! brought is counted at once under one lock, so the equation holds at every moment, not only at rest; the lock is
+//! taken per batch, not per line. Refuses to know: how numbers are shown.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use record::{DecodeCounts, FrameFault, InstantMs};
 
@@ -72,28 +75,11 @@ impl Dropped {
 /// Counters of one input, shared by its connections and by the stages behind it.
 #[derive(Debug)]
 pub struct Ledger {
+    counts: Mutex<LedgerSnapshot>,
     input: Arc<str>,
-    received_frames: AtomicU64,
-    received_bytes: AtomicU64,
-    handed_over: AtomicU64,
-    joined: AtomicU64,
-    stored: AtomicU64,
-    duplicate: AtomicU64,
-    truncated: AtomicU64,
-    rejected: [AtomicU64; Rejected::ALL.len()],
-    dropped: [AtomicU64; Dropped::ALL.len()],
-    connections: AtomicU64,
-    connections_accepted: AtomicU64,
-    connections_refused: AtomicU64,
-    accept_errors: AtomicU64,
-    read_errors: AtomicU64,
-    receive_buffer_bytes: AtomicU64,
-    /// 0: nothing yet.
-    last_received_ms: AtomicI64,
-    decoded: Mutex<DecodeCounts>,
 }
 
-/// A ledger at one moment. Numbers of one batch appear together or not at all only when the input is at rest.
+/// A ledger at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerSnapshot {
     /// Name of the input.
@@ -102,13 +88,15 @@ pub struct LedgerSnapshot {
     pub received_frames: u64,
     /// Bytes taken from the network.
     pub received_bytes: u64,
-    /// Records given to the journal thread.
+    /// Records given to the journal thread, and frames recognised as sent again before.
     pub handed_over: u64,
+    /// Frames that wait for their continuation.
+    pub waiting: u64,
     /// Frames that became part of the record before them (continuation).
     pub joined: u64,
-    /// Records stored; counted by whoever stores.
+    /// Records that the journal holds.
     pub stored: u64,
-    /// Frames recognised as sent again.
+    /// Frames recognised as sent again; what they repeat is in the journal.
     pub duplicate: u64,
     /// Frames cut at the bound; they are handed over all the same.
     pub truncated: u64,
@@ -143,6 +131,8 @@ pub struct ReadCounts {
     pub bytes: u64,
     /// Frames cut at the bound.
     pub truncated: u64,
+    /// Frames that wait for their continuation: those that began to, less those that no longer do.
+    pub waiting: i64,
     /// By reason, in the order of [`Rejected::ALL`].
     pub rejected: [u64; Rejected::ALL.len()],
 }
@@ -157,26 +147,32 @@ impl ReadCounts {
 impl Ledger {
     /// All zero.
     pub fn new(input: Arc<str>) -> Self {
-        Self {
-            input,
-            received_frames: AtomicU64::default(),
-            received_bytes: AtomicU64::default(),
-            handed_over: AtomicU64::default(),
-            joined: AtomicU64::default(),
-            stored: AtomicU64::default(),
-            duplicate: AtomicU64::default(),
-            truncated: AtomicU64::default(),
-            rejected: Default::default(),
-            dropped: Default::default(),
-            connections: AtomicU64::default(),
-            connections_accepted: AtomicU64::default(),
-            connections_refused: AtomicU64::default(),
-            accept_errors: AtomicU64::default(),
-            read_errors: AtomicU64::default(),
-            receive_buffer_bytes: AtomicU64::default(),
-            last_received_ms: AtomicI64::default(),
-            decoded: Mutex::default(),
-        }
+        let counts = LedgerSnapshot {
+            input: Arc::clone(&input),
+            received_frames: 0,
+            received_bytes: 0,
+            handed_over: 0,
+            waiting: 0,
+            joined: 0,
+            stored: 0,
+            duplicate: 0,
+            truncated: 0,
+            rejected: Rejected::ALL.map(|reason| (reason, 0)),
+            dropped: Dropped::ALL.map(|reason| (reason, 0)),
+            connections: 0,
+            connections_accepted: 0,
+            connections_refused: 0,
+            accept_errors: 0,
+            read_errors: 0,
+            receive_buffer_bytes: 0,
+            last_received_ms: None,
+            decoded: DecodeCounts::default(),
+        };
+        Self { counts: Mutex::new(counts), input }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LedgerSnapshot> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Name of the input.
@@ -184,95 +180,76 @@ impl Ledger {
         &self.input
     }
 
-    /// Adds what a read brought and what the decoder made of it.
-    pub fn add_read(&self, read: &ReadCounts, decoded: DecodeCounts) {
-        self.received_frames.fetch_add(read.frames, Relaxed);
-        self.received_bytes.fetch_add(read.bytes, Relaxed);
-        self.truncated.fetch_add(read.truncated, Relaxed);
-        self.joined.fetch_add(decoded.continued, Relaxed);
-        for (counter, count) in self.rejected.iter().zip(read.rejected) {
-            if count > 0 {
-                counter.fetch_add(count, Relaxed);
-            }
+    /// Adds what a read brought, what the decoder made of it, and how many records of it go to the journal thread.
+    pub fn add_read(&self, read: &ReadCounts, decoded: DecodeCounts, handed_over: u64) {
+        let mut counts = self.lock();
+        counts.received_frames += read.frames;
+        counts.received_bytes += read.bytes;
+        counts.truncated += read.truncated;
+        counts.joined += decoded.continued;
+        counts.handed_over += handed_over;
+        counts.waiting = counts.waiting.saturating_add_signed(read.waiting);
+        for (counter, count) in counts.rejected.iter_mut().zip(read.rejected) {
+            counter.1 += count;
         }
-        merge(&mut self.decoded.lock().unwrap_or_else(PoisonError::into_inner), decoded);
+        merge(&mut counts.decoded, decoded);
     }
 
-    /// Records given to the journal thread.
-    pub fn add_handed_over(&self, records: u64) {
-        self.handed_over.fetch_add(records, Relaxed);
+    /// Records that were counted as handed over and are lost: the process ends.
+    pub fn add_not_handed_over(&self, records: u64) {
+        let mut counts = self.lock();
+        counts.handed_over = counts.handed_over.saturating_sub(records);
+        counts.dropped[Dropped::Queue as usize].1 += records;
     }
 
-    /// Records stored, the last of them received at `recv_ms`.
-    pub fn add_stored(&self, records: u64, recv_ms: Option<InstantMs>) {
-        self.stored.fetch_add(records, Relaxed);
-        if let Some(recv_ms) = recv_ms {
-            self.last_received_ms.fetch_max(recv_ms, Relaxed);
-        }
-    }
-
-    /// Frames recognised as sent again.
-    pub fn add_duplicate(&self, frames: u64) {
-        self.duplicate.fetch_add(frames, Relaxed);
+    /// What became of records handed over, after the commit: stored (the last of them received at `recv_ms`), and
+    /// sent again.
+    pub fn add_committed(&self, stored: u64, duplicate: u64, recv_ms: Option<InstantMs>) {
+        let mut counts = self.lock();
+        counts.stored += stored;
+        counts.duplicate += duplicate;
+        counts.last_received_ms = counts.last_received_ms.max(recv_ms);
     }
 
     /// Frames that arrived and became no record.
     pub fn add_rejected(&self, reason: Rejected, frames: u64) {
-        self.rejected[reason as usize].fetch_add(frames, Relaxed);
+        self.lock().rejected[reason as usize].1 += frames;
     }
 
     /// Messages lost.
     pub fn add_dropped(&self, reason: Dropped, messages: u64) {
-        self.dropped[reason as usize].fetch_add(messages, Relaxed);
+        self.lock().dropped[reason as usize].1 += messages;
     }
 
     pub(crate) fn connection_opened(&self) {
-        self.connections.fetch_add(1, Relaxed);
-        self.connections_accepted.fetch_add(1, Relaxed);
+        let mut counts = self.lock();
+        counts.connections += 1;
+        counts.connections_accepted += 1;
     }
 
     pub(crate) fn connection_closed(&self) {
-        self.connections.fetch_sub(1, Relaxed);
+        self.lock().connections -= 1;
     }
 
     pub(crate) fn connection_refused(&self) {
-        self.connections_refused.fetch_add(1, Relaxed);
+        self.lock().connections_refused += 1;
     }
 
     pub(crate) fn accept_error(&self) {
-        self.accept_errors.fetch_add(1, Relaxed);
+        self.lock().accept_errors += 1;
     }
 
     pub(crate) fn read_error(&self) {
-        self.read_errors.fetch_add(1, Relaxed);
+        self.lock().read_errors += 1;
     }
 
     pub(crate) fn set_receive_buffer(&self, bytes: u64) {
-        self.receive_buffer_bytes.store(bytes, Relaxed);
+        self.lock().receive_buffer_bytes = bytes;
     }
 
     /// All counters now.
     pub fn snapshot(&self) -> LedgerSnapshot {
-        LedgerSnapshot {
-            input: Arc::clone(&self.input),
-            received_frames: self.received_frames.load(Relaxed),
-            received_bytes: self.received_bytes.load(Relaxed),
-            handed_over: self.handed_over.load(Relaxed),
-            joined: self.joined.load(Relaxed),
-            stored: self.stored.load(Relaxed),
-            duplicate: self.duplicate.load(Relaxed),
-            truncated: self.truncated.load(Relaxed),
-            rejected: Rejected::ALL.map(|reason| (reason, self.rejected[reason as usize].load(Relaxed))),
-            dropped: Dropped::ALL.map(|reason| (reason, self.dropped[reason as usize].load(Relaxed))),
-            connections: self.connections.load(Relaxed),
-            connections_accepted: self.connections_accepted.load(Relaxed),
-            connections_refused: self.connections_refused.load(Relaxed),
-            accept_errors: self.accept_errors.load(Relaxed),
-            read_errors: self.read_errors.load(Relaxed),
-            receive_buffer_bytes: self.receive_buffer_bytes.load(Relaxed),
-            last_received_ms: Some(self.last_received_ms.load(Relaxed)).filter(|ms| *ms != 0),
-            decoded: self.decoded.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
+        self.lock().clone()
     }
 }
 
@@ -287,13 +264,17 @@ impl LedgerSnapshot {
         self.dropped[reason as usize].1
     }
 
-    /// Frames received and not yet accounted for: on their way now (a frame that waits for its continuation, say);
-    /// 0 when the input is at rest, or frames are being lost.
+    /// Frames on their way to the journal's next commit, or waiting for their continuation.
+    pub fn in_flight(&self) -> u64 {
+        self.waiting + self.handed_over.saturating_sub(self.stored + self.duplicate)
+    }
+
+    /// Frames received of which nothing is known: 0, or frames are being lost (negative: more is accounted for than
+    /// was received).
     pub fn unaccounted(&self) -> i64 {
         let rejected: u64 = self.rejected.iter().map(|entry| entry.1).sum();
-        let accounted =
-            self.handed_over + self.joined + self.duplicate + rejected + self.dropped(Dropped::Queue);
-        self.received_frames.wrapping_sub(accounted).cast_signed()
+        let decided = self.stored + self.duplicate + self.joined + rejected + self.dropped(Dropped::Queue);
+        self.received_frames.wrapping_sub(decided + self.in_flight()).cast_signed()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod journal;
 mod kernel_drops;
 mod kill_point;
 mod ledger;
+pub mod senders;
 mod stream;
 mod tcp;
 mod udp;
@@ -24,6 +25,7 @@ pub use inbox::{Inbox, InboxClosed, InboxConfig, InboxReceiver, MEMORY_PER_BYTE,
 pub use journal::{Journal, JournalConfig, JournalError, JournalReader};
 pub use kill_point::{arm_kill_points, kill_point};
 pub use ledger::{Dropped, Ledger, LedgerSnapshot, ReadCounts, Rejected};
+pub use senders::{Ident, Senders, SendersConfig};
 pub use tcp::{Connection, TcpInput};
 pub use udp::UdpInput;
 pub use wire::{Peer, Wire};

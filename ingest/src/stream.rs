@@ -26,6 +26,8 @@ pub(crate) struct StreamDecoder {
     /// Frames given to the decoder that are neither rows nor joined to one: one may wait for its continuation, the
     /// others were empty.
     open: u64,
+    /// Of these, as many as the ledger knows of.
+    told_open: u64,
     counts: ReadCounts,
     decoded: DecodeCounts,
 }
@@ -56,6 +58,7 @@ impl StreamDecoder {
             // A whole frame with its count, and something of the next.
             max_buffer_bytes: FULL_BUFFER_BYTES.max(2 * max_frame_bytes),
             open: 0,
+            told_open: 0,
             counts: ReadCounts::default(),
             decoded: DecodeCounts::default(),
         }
@@ -140,6 +143,8 @@ impl StreamDecoder {
 
     /// What was counted since the last call.
     pub(crate) fn take_counts(&mut self) -> (ReadCounts, DecodeCounts) {
+        self.counts.waiting = self.open.wrapping_sub(self.told_open).cast_signed();
+        self.told_open = self.open;
         (std::mem::take(&mut self.counts), std::mem::take(&mut self.decoded))
     }
 

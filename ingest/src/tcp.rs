@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::accept::{Acceptor, Arrival, down};
 use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
-use crate::ledger::{Dropped, Ledger};
+use crate::ledger::Ledger;
 use crate::stream::{End, StreamDecoder};
 use crate::wire::Wire;
 
@@ -193,22 +193,10 @@ impl Session {
         }
     }
 
-    /// Sends the rows on, if there are any, and counts.
-    fn hand_over(&mut self, mut parcel: Parcel) -> Result<(), InboxClosed> {
-        let ledger = &self.shared.ledger;
+    /// Sends on what the decoder made, and counts.
+    fn hand_over(&mut self, parcel: Parcel) -> Result<(), InboxClosed> {
         let (read, decoded) = self.decoder.take_counts();
-        ledger.add_read(&read, decoded);
-        let records = parcel.batch.rows.len() as u64;
-        if records == 0 {
-            return Ok(());
-        }
-        parcel.settle();
-        let sent = self.shared.context.inbox.send(parcel);
-        match sent {
-            Ok(()) => ledger.add_handed_over(records),
-            Err(InboxClosed) => ledger.add_dropped(Dropped::Queue, records),
-        }
-        sent
+        self.shared.context.inbox.hand_over(parcel, &read, decoded)
     }
 }
 

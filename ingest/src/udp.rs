@@ -168,22 +168,15 @@ impl UdpInput {
         let wish = bytes * MEMORY_PER_BYTE;
         let lent = self.context.inbox.lend_blocking(wish, &self.ledger, POLL, || false);
         let Ok(Some(mut parcel)) = lent else {
-            self.ledger.add_dropped(Dropped::Queue, self.datagrams.len() as u64);
+            // Received all the same.
+            let lost = self.datagrams.len() as u64;
+            let read = ReadCounts { frames: lost, bytes: bytes as u64, ..ReadCounts::default() };
+            self.ledger.add_read(&read, self.decoder.take_counts(), 0);
+            self.ledger.add_dropped(Dropped::Queue, lost);
             return Err(InboxClosed);
         };
         let counts = self.decode(&mut parcel.batch);
-        self.ledger.add_read(&counts, self.decoder.take_counts());
-        let records = parcel.batch.rows.len() as u64;
-        if records == 0 {
-            return Ok(());
-        }
-        parcel.settle();
-        let sent = self.context.inbox.send(parcel);
-        match sent {
-            Ok(()) => self.ledger.add_handed_over(records),
-            Err(InboxClosed) => self.ledger.add_dropped(Dropped::Queue, records),
-        }
-        sent
+        self.context.inbox.hand_over(parcel, &counts, self.decoder.take_counts())
     }
 
     fn decode(&mut self, batch: &mut Batch) -> ReadCounts {

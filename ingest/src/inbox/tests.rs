@@ -9,7 +9,7 @@ fn ledger() -> Arc<Ledger> {
 }
 
 fn small() -> (Inbox, InboxReceiver) {
-    inbox(&InboxConfig { budget_bytes: 1000, max_parcels: 3 })
+    inbox(&InboxConfig { budget_bytes: 1000, max_parcels: 3, ..InboxConfig::default() })
 }
 
 /// Polls once.
