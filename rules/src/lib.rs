@@ -5,14 +5,16 @@
 //! Refuses to know: sockets, files, clocks, mail, pages; `now` comes with the records.
 
 mod alert;
+mod codec;
 mod condition;
 mod engine;
+mod fingerprint;
 mod index;
 mod rule;
 mod spec;
 
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::{Condition, ConditionError};
-pub use engine::{Engine, EngineCounts, KEYS_MAX, RuleCounts};
+pub use engine::{Engine, EngineCounts, KEYS_MAX, RestoreReport, RuleCounts, SnapshotError};
 pub use index::{Hit, RuleIndex};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

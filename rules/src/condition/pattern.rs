@@ -49,6 +49,11 @@ impl Pattern {
         }
     }
 
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }

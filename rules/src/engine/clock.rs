@@ -5,6 +5,8 @@
 
 use record::InstantMs;
 
+use crate::codec::{In, Out, Read};
+
 /// Without lines for this long (by receive time) the clock follows the receive time.
 pub(super) const IDLE_AFTER_MS: i64 = 10_000;
 /// A record further ahead of its receive time is not judged.
@@ -77,6 +79,22 @@ impl Clock {
         };
         self.base = target.map_or(self.base, |target| self.base.max(target));
         self.base
+    }
+}
+
+impl Clock {
+    pub(super) fn write(&self, out: &mut Out<'_>) {
+        out.maybe(self.highest);
+        out.signed(self.base);
+        out.maybe(self.last_line_recv);
+    }
+
+    pub(super) fn read(read: &mut In<'_>) -> Read<Self> {
+        Ok(Self {
+            highest: read.maybe_instant()?,
+            base: read.instant()?,
+            last_line_recv: read.maybe_instant()?,
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 //! A bucket number is kept as its low 32 bits and read back relative to a bucket near it (the rule's first unsettled
 //! one): all buckets held lie within a window of it. Refuses to know: thresholds, time.
 
+use crate::codec::{In, Out, Read};
+
 /// Restores a bucket number from its low 32 bits; `near` is within 2^31 of it.
 pub(super) fn widen(low: u32, near: i64) -> i64 {
     near + i64::from(low.wrapping_sub(near as u32) as i32)
@@ -100,12 +102,7 @@ impl Counts {
                     _ => kept.push((joined as u32, count)),
                 }
             }
-            *self = match *kept {
-                [] => Counts::default(),
-                [one] => Counts::Few(1, [one, (0, 0)]),
-                [one, two] => Counts::Few(2, [one, two]),
-                _ => Counts::Many(Box::new(kept)),
-            };
+            *self = Counts::of(kept);
         }
         self.held()
     }
@@ -122,8 +119,45 @@ impl Counts {
         self.held()
     }
 
-    fn held(&self) -> u64 {
+    /// Matches in all buckets.
+    pub(super) fn held(&self) -> u64 {
         self.raw().iter().map(|&(_, count)| u64::from(count)).sum()
+    }
+}
+
+impl Counts {
+    fn of(items: Vec<(u32, u32)>) -> Self {
+        match *items {
+            [] => Counts::default(),
+            [one] => Counts::Few(1, [one, (0, 0)]),
+            [one, two] => Counts::Few(2, [one, two]),
+            _ => Counts::Many(Box::new(items)),
+        }
+    }
+
+    pub(super) fn write(&self, near: i64, out: &mut Out<'_>) {
+        out.len(self.raw().len());
+        let mut last = near;
+        for (bucket, count) in self.iter(near) {
+            out.signed(bucket - last);
+            out.number(u64::from(count));
+            last = bucket;
+        }
+    }
+
+    pub(super) fn read(near: i64, read: &mut In<'_>) -> Read<Self> {
+        let len = read.len(2)?;
+        let (mut items, mut last): (Vec<(u32, u32)>, i64) = (Vec::with_capacity(len), near);
+        for i in 0..len {
+            let step = read.signed()?;
+            read.check(i == 0 || step > 0, "buckets in order")?;
+            last = last.saturating_add(step);
+            read.check((last - near).unsigned_abs() < 1 << 31, "a bucket near the others")?;
+            let count = read.number_u32()?;
+            read.check(count > 0, "a count")?;
+            items.push((last as u32, count));
+        }
+        Ok(Self::of(items))
     }
 }
 

@@ -7,6 +7,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::codec::{In, Out, Read};
+
 /// Least number of values kept, so that the numbers shown are exact up to it.
 const CAP_MIN: u64 = 1_000;
 
@@ -183,6 +185,99 @@ impl Occurrences {
         for (value, _) in self.items.drain(..) {
             values.release(value);
         }
+    }
+}
+
+impl Values {
+    /// The texts with their numbers, and the free numbers in the order of their use. How often a text is used is not
+    /// written: [`Values::use_again`] counts it.
+    pub(super) fn write(&self, out: &mut Out<'_>) {
+        out.len(self.texts.len());
+        for (text, uses) in &self.texts {
+            out.flag(*uses > 0);
+            if *uses > 0 {
+                out.blob(text);
+            }
+        }
+        self.free.iter().for_each(|&id| out.number(u64::from(id)));
+    }
+
+    pub(super) fn read(read: &mut In<'_>) -> Read<Self> {
+        let mut values = Self::default();
+        let len = read.len(1)?;
+        let mut unused = 0;
+        for id in 0..len {
+            let used = read.flag()?;
+            unused += usize::from(!used);
+            let text = if used { read.blob()? } else { &[] };
+            values.texts.push((text.into(), 0));
+            if used {
+                values.file(u32::try_from(id).or_else(|_| read.damage("fewer values"))?, read)?;
+            }
+        }
+        let mut free = vec![false; len];
+        for _ in 0..unused {
+            let id = read.number_u32()?;
+            let is_free = !values.is_filed(id) && free.get(id as usize) == Some(&false);
+            read.check(is_free, "the number of a value that is not used")?;
+            free[id as usize] = true;
+            values.free.push(id);
+        }
+        Ok(values)
+    }
+
+    /// Makes a text known by its number; it must not be known already.
+    fn file(&mut self, id: u32, read: &In<'_>) -> Read<()> {
+        let text = &*self.texts[id as usize].0;
+        let hash = self.hasher.hash_one(text);
+        let known = self.table.find(hash, |&other| &*self.texts[other as usize].0 == text).is_some();
+        read.check(!known, "each value once")?;
+        let (texts, hasher) = (&self.texts, &self.hasher);
+        self.table.insert_unique(hash, id, |&other| hasher.hash_one(&*texts[other as usize].0));
+        Ok(())
+    }
+
+    fn is_filed(&self, id: u32) -> bool {
+        let Some((text, _)) = self.texts.get(id as usize) else { return true };
+        self.table.find(self.hasher.hash_one(&**text), |&other| other == id).is_some()
+    }
+
+    /// A value read back is used: false if there is none.
+    fn use_again(&mut self, id: u32) -> bool {
+        let is_filed = self.is_filed(id);
+        if is_filed && let Some((_, uses)) = self.texts.get_mut(id as usize) {
+            *uses += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Whether every text is used.
+    pub(super) fn all_used(&self) -> bool {
+        self.table.iter().all(|&id| self.texts[id as usize].1 > 0)
+    }
+}
+
+impl Occurrences {
+    pub(super) fn write(&self, near: i64, out: &mut Out<'_>) {
+        out.len(self.items.len());
+        for &(value, bucket) in &self.items {
+            out.number(u64::from(value));
+            out.signed(bucket - near);
+        }
+    }
+
+    pub(super) fn read(near: i64, values: &mut Values, read: &mut In<'_>) -> Read<Self> {
+        let len = read.len(2)?;
+        let mut items: Vec<(u32, i64)> = Vec::with_capacity(len);
+        for _ in 0..len {
+            let (value, bucket) = (read.number_u32()?, near.saturating_add(read.signed()?));
+            read.check((bucket - near).unsigned_abs() < 1 << 31, "a bucket near the others")?;
+            let in_order = items.last().is_none_or(|&(last, _)| last <= value);
+            read.check(in_order && values.use_again(value), "values in order")?;
+            items.push((value, bucket));
+        }
+        Ok(Self { items })
     }
 }
 

@@ -7,6 +7,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::codec::{In, Out, Read};
+
 /// No key.
 const NONE: u32 = u32::MAX;
 /// In place of the link of a key that is not in the order of activity.
@@ -224,6 +226,106 @@ impl<T> Keys<T> {
             self.slot_mut(older).newer = newer;
         }
         if newer == NONE { self.newest = older } else { self.slot_mut(newer).older = older }
+    }
+}
+
+impl<T> Keys<T> {
+    /// Every key at its place: those in the order of activity, those that are parked, and the free places in the
+    /// order of their use, so that what follows is the same.
+    pub(super) fn write(&self, out: &mut Out<'_>, mut write: impl FnMut(u32, &T, &mut Out<'_>)) {
+        let mut one = |slot: u32, out: &mut Out<'_>| {
+            let held = self.slot(slot);
+            out.number(u64::from(slot));
+            out.blob(held.text.bytes());
+            if let Some(value) = &held.value {
+                write(slot, value, out);
+            }
+        };
+        let parked = |held: &Slot<T>| held.older == PARKED && held.value.is_some();
+        let parked_len = self.chunks.iter().flatten().filter(|held| parked(held)).count();
+        out.number(u64::from(self.slots));
+        out.len(self.len() - parked_len);
+        let mut next = self.oldest;
+        while next != NONE {
+            one(next, out);
+            next = self.slot(next).newer;
+        }
+        out.len(parked_len);
+        if parked_len > 0 {
+            let all = (0..self.slots).filter(|&slot| parked(self.slot(slot)));
+            all.for_each(|slot| one(slot, out));
+        }
+        let mut free = self.free;
+        while free != NONE {
+            out.number(u64::from(free));
+            free = self.slot(free).newer;
+        }
+    }
+
+    pub(super) fn read(
+        read: &mut In<'_>,
+        mut value: impl FnMut(u32, bool, &mut In<'_>) -> Read<T>,
+    ) -> Read<Self> {
+        let slots = read.len(1)?;
+        read.check(slots < PARKED as usize, "fewer keys")?;
+        let mut keys = Self::new();
+        for slot in 0..slots {
+            if slot & (CHUNK - 1) == 0 {
+                keys.chunks.push(Vec::with_capacity(CHUNK.min(slots - slot)));
+            }
+            let empty = Slot { text: KeyText::new(&[]), older: NONE, newer: NONE, value: None };
+            keys.chunks[slot / CHUNK].push(empty);
+        }
+        keys.slots = slots as u32;
+        for is_parked in [false, true] {
+            let len = read.len(2)?;
+            read.check(len <= slots - keys.len(), "as many keys as places")?;
+            let (chunks, hasher) = (&keys.chunks, &keys.hasher);
+            keys.table.reserve(len, |&other| hasher.hash_one(slot_of(chunks, other).text.bytes()));
+            for _ in 0..len {
+                let (slot, bytes) = (keys.place(read)?, read.blob()?);
+                read.check(keys.find(bytes).is_none(), "each key once")?;
+                let value = value(slot, is_parked, read)?;
+                let held = keys.slot_mut(slot);
+                (held.text, held.value) = (KeyText::new(bytes), Some(value));
+                if is_parked {
+                    held.older = PARKED;
+                } else {
+                    keys.link_newest(slot);
+                }
+                let hash = keys.hasher.hash_one(bytes);
+                let (chunks, hasher) = (&keys.chunks, &keys.hasher);
+                let rehash = |&other: &u32| hasher.hash_one(slot_of(chunks, other).text.bytes());
+                keys.table.insert_unique(hash, slot, rehash);
+            }
+        }
+        let mut last = NONE;
+        for _ in keys.len()..slots {
+            let slot = keys.place(read)?;
+            keys.slot_mut(slot).older = PARKED;
+            if last == NONE {
+                keys.free = slot;
+            } else {
+                keys.slot_mut(last).newer = slot;
+            }
+            last = slot;
+        }
+        Ok(keys)
+    }
+
+    /// A place that is there and was not named before.
+    fn place(&self, read: &mut In<'_>) -> Read<u32> {
+        let slot = read.number_u32()?;
+        let is_new = slot < self.slots && {
+            let held = self.slot(slot);
+            held.value.is_none() && held.older != PARKED
+        };
+        read.check(is_new, "each place once").map(|()| slot)
+    }
+
+    /// Whether there is such a place, free or not.
+    pub(super) fn has_place(&self, slot: u32) -> bool {
+        slot < self.slots
     }
 }
 

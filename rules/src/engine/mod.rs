@@ -18,6 +18,7 @@ mod distinct;
 mod episode;
 mod fields;
 mod hash;
+mod image;
 mod keys;
 mod life;
 mod lines;
@@ -27,6 +28,7 @@ mod run;
 mod schedule;
 mod seen;
 mod settings;
+mod snapshot;
 mod state;
 mod window;
 
@@ -36,6 +38,8 @@ mod tests;
 use std::sync::Arc;
 
 use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
+
+pub use self::snapshot::{RestoreReport, SnapshotError};
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
 use self::fields::{push_value, write_key};
@@ -95,11 +99,14 @@ pub struct Engine {
     clock: Clock,
     seen: Seen,
     lines: Lines,
+    keys_max: usize,
     counts: EngineCounts,
     /// Clock at which some rule has something to do.
     deadline: InstantMs,
     hits: Vec<Hit>,
     scratch: Scratch,
+    /// Entries up to here are expected again: a replay begins before the snapshot.
+    replayed_to: Lsn,
 }
 
 /// Buffers for one record's values, kept to save allocation.
@@ -135,20 +142,25 @@ impl Engine {
             clock: Clock::new(),
             seen: Seen::default(),
             lines: Lines::default(),
+            keys_max,
             counts: EngineCounts::default(),
             deadline: InstantMs::MAX,
             hits: Vec::new(),
             scratch: Scratch::default(),
+            replayed_to: 0,
         }
     }
 
     /// Takes all rows of a batch in order (ticks included) and appends what they cause.
     pub fn judge(&mut self, batch: &Batch, out: &mut Vec<Transition>) {
+        if self.is_known(batch) {
+            return;
+        }
         let formats = Arc::clone(&self.formats);
         for record in batch.records(&formats) {
             let row = record.row;
             match row.event_ms {
-                _ if !self.seen.insert(row.lsn) => self.counts.repeated += 1,
+                _ if !self.seen.insert(row.lsn) => self.repeated(row.lsn),
                 _ if row.flags.has(RowFlags::TICK) => self.pass(row.lsn, row.recv_ms, out),
                 None => {
                     self.counts.no_time += 1;
@@ -168,8 +180,27 @@ impl Engine {
         if self.seen.insert(lsn) {
             self.pass(lsn, Some(recv_ms), out);
         } else {
-            self.counts.repeated += 1;
+            self.repeated(lsn);
         }
+    }
+
+    /// The highest journal position taken; 0 before the first.
+    pub fn judged_to(&self) -> Lsn {
+        self.seen.highest()
+    }
+
+    /// Whether a batch was taken before the snapshot that this engine came from, in one look (a journal's rows are
+    /// in order, without gaps).
+    fn is_known(&self, batch: &Batch) -> bool {
+        let (Some(first), Some(last)) = (batch.rows.first(), batch.rows.last()) else { return true };
+        last.lsn <= self.replayed_to
+            && self.seen.holds(first.lsn, last.lsn)
+            && batch.rows.is_sorted_by_key(|row| row.lsn)
+    }
+
+    /// An entry came again; no matter of note if it was taken before the snapshot that this engine came from.
+    fn repeated(&mut self, lsn: Lsn) {
+        self.counts.repeated += u64::from(lsn > self.replayed_to);
     }
 
     /// Time passes without a record to judge.

@@ -21,7 +21,7 @@ const LISTED_MAX: usize = 100;
 /// Matches looked through for orders and money; with more the numbers are at least so much.
 const MATCHES_MAX: usize = 10_000;
 /// Matches in a row from before the window (by more than the lateness) after which none inside is expected.
-const OUTSIDE_MAX: usize = 64;
+pub(super) const OUTSIDE_MAX: usize = 64;
 /// Buckets listed.
 const BUCKETS_MAX: usize = 600;
 

@@ -5,6 +5,8 @@
 
 use record::InstantMs;
 
+use crate::codec::{In, Out, Read};
+
 /// Decided matches of a run that are kept beyond what the verdict needs, to tell people how long the run is.
 const SHOWN_MAX: usize = 600;
 
@@ -237,5 +239,32 @@ impl Run {
         let mut times: Vec<_> = run.take_while(|&t| t > at - rule.within_ms).collect();
         times.reverse();
         times
+    }
+}
+
+impl Run {
+    pub(super) fn write(&self, out: &mut Out<'_>) {
+        out.signed(self.decided);
+        out.flag(self.active);
+        out.flag(self.late);
+        out.len(self.entries.len());
+        let mut last = 0;
+        for &entry in &self.entries {
+            out.signed(entry - last);
+            last = entry;
+        }
+    }
+
+    pub(super) fn read(read: &mut In<'_>) -> Read<Self> {
+        let (decided, active, late) = (read.instant()?, read.flag()?, read.flag()?);
+        let len = read.len(1)?;
+        let (mut entries, mut last) = (Vec::with_capacity(len), 0_i64);
+        for i in 0..len {
+            let step = read.signed()?;
+            last = last.saturating_add(step);
+            read.check((i == 0 || step >= 0) && last.unsigned_abs() < 1 << 62, "entries in order")?;
+            entries.push(last);
+        }
+        Ok(Self { entries, decided, active, late })
     }
 }

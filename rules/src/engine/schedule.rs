@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::counts::widen;
+use crate::codec::{In, Out, Read};
 
 const DUE: u8 = 1;
 const LATER: u8 = 2;
@@ -94,5 +95,61 @@ impl Schedule {
     /// Takes the earliest if it is at or before `until`.
     pub(super) fn pop(&mut self, until: i64) -> Option<(i64, Vec<u32>)> {
         self.due.first_entry().filter(|entry| *entry.key() <= until).map(|entry| entry.remove_entry())
+    }
+}
+
+impl Marks {
+    pub(super) fn write(&self, near: i64, out: &mut Out<'_>) {
+        out.byte(self.set);
+        for mark in [DUE, LATER] {
+            if let Some(at) = self.get(mark, near) {
+                out.signed(at - near);
+            }
+        }
+    }
+
+    pub(super) fn read(near: i64, read: &mut In<'_>) -> Read<Self> {
+        let set = read.byte()?;
+        read.check(set <= DUE | LATER | WAITING, "marks")?;
+        let mut low = |mark: u8| {
+            let ahead = if set & mark == 0 { 0 } else { read.signed()? };
+            read.check(ahead.unsigned_abs() < 1 << 31, "a bucket near the others")?;
+            Ok((near as u32).wrapping_add(ahead as u32))
+        };
+        Ok(Self { due: low(DUE)?, later: low(LATER)?, set })
+    }
+}
+
+impl Schedule {
+    /// In the order in which it was filled: keys of one bucket are looked at in that order.
+    pub(super) fn write(&self, out: &mut Out<'_>) {
+        out.len(self.due.len());
+        let mut last = 0;
+        for (&at, slots) in &self.due {
+            out.signed(at - last);
+            out.len(slots.len());
+            slots.iter().for_each(|&slot| out.number(u64::from(slot)));
+            last = at;
+        }
+    }
+
+    /// `fits` says what instants and places there are.
+    pub(super) fn read(read: &mut In<'_>, fits: impl Fn(i64, u32) -> bool) -> Read<Self> {
+        let (mut due, mut last) = (BTreeMap::new(), 0_i64);
+        for i in 0..read.len(3)? {
+            let step = read.signed()?;
+            last = last.saturating_add(step);
+            read.check(i == 0 || step > 0, "a schedule in order")?;
+            let len = read.len(1)?;
+            read.check(len > 0, "keys that are due")?;
+            let mut slots = Vec::with_capacity(len);
+            for _ in 0..len {
+                let slot = read.number_u32()?;
+                read.check(fits(last, slot), "a key that is due")?;
+                slots.push(slot);
+            }
+            due.insert(last, slots);
+        }
+        Ok(Self { due })
     }
 }

@@ -4,6 +4,8 @@
 
 use record::Lsn;
 
+use crate::codec::{In, Out, Read};
+
 /// Gaps remembered; beyond it the oldest gap counts as seen.
 const RANGES_MAX: usize = 1024;
 
@@ -28,6 +30,17 @@ impl Seen {
             }
         }
         true
+    }
+
+    /// The highest position taken; 0 before the first.
+    pub(super) fn highest(&self) -> Lsn {
+        self.ranges.last().map_or(0, |&(_, high)| high)
+    }
+
+    /// Whether all of these positions were taken, in one look.
+    pub(super) fn holds(&self, from: Lsn, to: Lsn) -> bool {
+        let at = self.ranges.partition_point(|&(_, high)| high < to);
+        from > 0 && from <= to && self.ranges.get(at).is_some_and(|&(low, _)| low <= from)
     }
 
     fn insert_inside(&mut self, lsn: Lsn) -> bool {
@@ -57,6 +70,37 @@ impl Seen {
             self.ranges[1].0 = self.ranges[0].0;
             self.ranges.remove(0);
         }
+    }
+}
+
+impl Seen {
+    pub(super) fn write(&self, out: &mut Out<'_>) {
+        out.len(self.ranges.len());
+        let mut last = 0;
+        for &(low, high) in &self.ranges {
+            out.number(low - last);
+            out.number(high - low);
+            last = high;
+        }
+    }
+
+    pub(super) fn read(read: &mut In<'_>) -> Read<Self> {
+        let len = read.len(2)?;
+        read.check(len <= RANGES_MAX, "fewer gaps")?;
+        let (mut ranges, mut last): (Vec<(Lsn, Lsn)>, Lsn) = (Vec::new(), 0);
+        for _ in 0..len {
+            // Ranges that touch would be one: there is a gap before each.
+            let (gap, more) = (read.counter()?, read.counter()?);
+            let range = last.checked_add(gap).and_then(|low| low.checked_add(more).map(|high| (low, high)));
+            match range {
+                Some((low, high)) if low > last + u64::from(last > 0) && high <= u64::MAX / 2 => {
+                    ranges.push((low, high));
+                    last = high;
+                }
+                _ => return read.damage("ranges of positions in order"),
+            }
+        }
+        Ok(Self { ranges })
     }
 }
 

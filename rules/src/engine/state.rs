@@ -53,7 +53,7 @@ pub(super) struct Key {
     /// Number of its last match in [`Recent`].
     pub(super) last_match: u32,
     /// When it must be looked at.
-    marks: Marks,
+    pub(super) marks: Marks,
 }
 
 /// A record as a rule sees it.
@@ -84,15 +84,15 @@ pub(super) struct RuleState {
     pub(super) settings: Settings,
     pub(super) shape: Shape,
     pub(super) keys: Keys<Key>,
-    keys_max: usize,
-    schedule: Schedule,
-    waiting: Schedule,
+    pub(super) keys_max: usize,
+    pub(super) schedule: Schedule,
+    pub(super) waiting: Schedule,
     pub(super) recent: Recent,
     pub(super) values: Values,
     pub(super) counts: RuleCounts,
     /// Clock as last taken note of.
-    base: InstantMs,
-    watermark: InstantMs,
+    pub(super) base: InstantMs,
+    pub(super) watermark: InstantMs,
     /// First bucket that is not settled.
     pub(super) frontier: i64,
     /// Last `raised_ms` by key, so that two episodes never have one id.

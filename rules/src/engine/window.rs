@@ -4,6 +4,7 @@
 
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
+use crate::codec::{In, Out, Read};
 use crate::rule::{Distinct, Kind};
 
 /// Windows have at most about this many buckets.
@@ -183,5 +184,23 @@ impl Window {
             tally.counts.first(s).map(|oldest| self.expiry(oldest))
         };
         touched.into_iter().chain(change).min()
+    }
+}
+
+impl Tally {
+    pub(super) fn write(&self, near: i64, out: &mut Out<'_>) {
+        self.counts.write(near, out);
+        out.flag(self.distinct.is_some());
+        if let Some(held) = &self.distinct {
+            held.write(near, out);
+        }
+    }
+
+    pub(super) fn read(near: i64, values: &mut Values, read: &mut In<'_>) -> Read<Self> {
+        let counts = Counts::read(near, read)?;
+        let distinct =
+            if read.flag()? { Some(Box::new(Occurrences::read(near, values, read)?)) } else { None };
+        let held = u32::try_from(counts.held()).unwrap_or(u32::MAX);
+        Ok(Self { counts, distinct, held })
     }
 }

@@ -5,4 +5,5 @@ mod naive;
 mod rule_files;
 #[path = "../../src/index/sample.rs"]
 mod sample;
+mod snapshots;
 mod streams;

@@ -9,17 +9,17 @@ use rules::{Engine, RuleFile, RuleSet};
 use crate::naive::{self, Rule, Seen, Shape, Told};
 
 /// 2016-07-22 10:00:00 UTC, 18:00 in the format's zone: a whole step of every length used here.
-const START: i64 = 1_469_181_600_000;
+pub(crate) const START: i64 = 1_469_181_600_000;
 
 #[derive(Debug, Clone)]
-struct Event {
-    offset: i64,
-    code: &'static str,
-    channel: &'static str,
-    merchant: &'static str,
+pub(crate) struct Event {
+    pub(crate) offset: i64,
+    pub(crate) code: &'static str,
+    pub(crate) channel: &'static str,
+    pub(crate) merchant: &'static str,
 }
 
-fn event(span: i64) -> impl Strategy<Value = Event> {
+pub(crate) fn event(span: i64) -> impl Strategy<Value = Event> {
     let code = prop_oneof![5 => Just("NET_ERR"), 2 => Just("TIMEOUT"), 1 => Just("0000"), 1 => Just("9999"), 1 => Just("")];
     let channel = prop_oneof![4 => Just("GHT"), 2 => Just("UMP"), 1 => Just("")];
     let merchant = prop_oneof![Just("M1"), Just("M2"), Just("M3"), Just("")];
@@ -38,7 +38,7 @@ fn event(span: i64) -> impl Strategy<Value = Event> {
 }
 
 /// A rule as the naive model and as a file.
-fn rule() -> impl Strategy<Value = (Rule, String, i64)> {
+pub(crate) fn rule() -> impl Strategy<Value = (Rule, String, i64)> {
     let waits = (prop_oneof![Just(0i64), 0..8i64], prop_oneof![Just(0i64), 0..8i64], 0..6i64);
     (shape(), waits, any::<bool>()).prop_map(|((shape, text, span), (pending, keep, lateness), half)| {
         let half = if half { 500 } else { 0 };
@@ -93,7 +93,7 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
     prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive]
 }
 
-fn line(event: &Event) -> String {
+pub(crate) fn line(event: &Event) -> String {
     let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000)
         .expect("a time of 2016");
     let mut columns = vec![""; 66];
