@@ -1,7 +1,7 @@
 //! The wall clock: the binary's one place that reads it. Everything else is given `now`.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use record::InstantMs;
 
@@ -18,4 +18,21 @@ pub(crate) fn now_ms() -> InstantMs {
 /// [`now_ms`] as a value to pass on.
 pub(crate) fn system_clock() -> Clock {
     Arc::new(now_ms)
+}
+
+/// How long something took, whatever becomes of the wall clock meanwhile. For counters and pauses, never for verdicts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    #[expect(clippy::disallowed_methods, reason = "the edge that reads the clock")]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Milliseconds since it began.
+    pub(crate) fn elapsed_ms(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }

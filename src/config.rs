@@ -44,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) traces: TracesConfig,
     /// What is kept of senders.
     pub(crate) senders: SendersConfig,
+    /// Least time between two snapshots of the rules' state; a restart replays the journal behind the last one. They
+    /// come more rarely when taking one holds up the judge for more than a twentieth of this.
+    pub(crate) snapshot_interval_ms: u32,
 }
 
 /// Pages, API and metrics.
@@ -95,6 +98,7 @@ impl Default for Config {
             journal: JournalConfig::default(),
             traces: TracesConfig::default(),
             senders: SendersConfig::default(),
+            snapshot_interval_ms: 5_000,
         }
     }
 }
@@ -183,6 +187,11 @@ impl Config {
                 .map(|(name, text)| RuleFile { name: (*name).to_owned(), text: (*text).to_owned() })
                 .collect()),
         }
+    }
+
+    /// Where snapshots are.
+    pub(crate) fn snapshot_dir(&self) -> PathBuf {
+        self.data_dir.join("snapshots")
     }
 
     /// The trace store's own config.

@@ -10,11 +10,11 @@ use dashboards::{
     Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, ReceiverCounters,
 };
 use record::{DecodeCounts, FormatSet, InstantMs};
-use rules::RuleInfo;
+use rules::{RuleInfo, RuleSet};
 use sinks::trace_store::{Found, Search, TraceError, TraceReader};
 
 use crate::judge_thread::Tellers;
-use crate::pipeline::Input;
+use crate::pipeline::{Input, Inputs};
 use crate::progress::Progress;
 
 /// Where the numbers come from.
@@ -47,6 +47,24 @@ impl TraceReader for NoTraces {
 }
 
 impl Sources {
+    /// The numbers of a node that starts now.
+    pub(crate) fn new(
+        inputs: &Inputs,
+        formats: &Arc<FormatSet>,
+        rules: &RuleSet,
+        progress: &Arc<Progress>,
+        tellers: &Tellers,
+    ) -> Self {
+        Self {
+            inputs: inputs.inputs.clone(),
+            formats: Arc::clone(formats),
+            rules: rules.infos(),
+            progress: Arc::clone(progress),
+            tellers: tellers.clone(),
+            started_ms: (tellers.clock)(),
+        }
+    }
+
     /// What the pages need.
     pub(crate) fn deps(self, reader: Arc<dyn TraceReader>, external_url: String, zone: Tz) -> Deps {
         let (counters, metrics, ready) = (self.clone(), self.clone(), Arc::clone(&self.progress));
@@ -95,6 +113,7 @@ impl Sources {
             decode: self.decode(&decoded),
             journal: self.progress.journal(),
             engine: self.progress.engine(&self.rules),
+            snapshots: self.progress.snapshots(),
             store: self.progress.store(),
             outbox: self.outbox(),
         }

@@ -20,8 +20,6 @@ use crate::progress::Progress;
 const TICK_MS: i64 = 1_000;
 /// How long a full disk is left alone before the next try.
 const FULL_RETRY: Duration = Duration::from_millis(500);
-/// Records of this much receive time are kept for the replay that rebuilds windows and alerts after a restart.
-const REPLAY_MS: i64 = 2 * 3_600_000;
 /// A group commit takes what waits, up to this many bytes: on a slow disk one sync then carries more lines.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 /// How often room is made in the journal.
@@ -48,8 +46,10 @@ pub(crate) struct JournalThread {
     pub(crate) journal: Option<Journal>,
     /// First position without a journal.
     pub(crate) next_lsn: Lsn,
-    /// Bytes at which the journal keeps only what is not stored yet.
+    /// Bytes at which the journal keeps only what a restart needs.
     pub(crate) crowded_bytes: u64,
+    /// Records of this much receive time are kept even if no restart needs them.
+    pub(crate) retention_ms: i64,
     /// Whether somebody stores records (else the journal alone decides what is kept).
     pub(crate) store_enabled: bool,
     /// The judge.
@@ -139,7 +139,7 @@ impl JournalThread {
             return Ok(());
         };
         let (formats, batch) = (&self.formats, &mut parcel.batch);
-        until_room(journal, &self.progress, |journal| journal.append(batch, formats))
+        until_room(journal, (&self.progress, self.store_enabled), |journal| journal.append(batch, formats))
             .context("the journal cannot be written")
     }
 
@@ -148,7 +148,7 @@ impl JournalThread {
             self.next_lsn += 1;
             return Ok(self.next_lsn - 1);
         };
-        until_room(journal, &self.progress, |journal| journal.append_tick(now_ms))
+        until_room(journal, (&self.progress, self.store_enabled), |journal| journal.append_tick(now_ms))
             .context("the journal cannot be written")
     }
 
@@ -164,9 +164,10 @@ impl JournalThread {
     fn commit(&mut self, waiting: &mut Vec<Entry>) -> Result<()> {
         let (durable, next) = match &mut self.journal {
             Some(journal) => {
-                let durable = until_room(journal, &self.progress, Journal::commit).context(
-                    "the journal cannot be made durable; what was not acknowledged will be sent again",
-                )?;
+                let durable = until_room(journal, (&self.progress, self.store_enabled), Journal::commit)
+                    .context(
+                        "the journal cannot be made durable; what was not acknowledged will be sent again",
+                    )?;
                 (durable, journal.next_lsn())
             }
             None => (self.next_lsn - 1, self.next_lsn),
@@ -191,25 +192,25 @@ impl JournalThread {
         Ok(())
     }
 
-    /// Gives back segments that are stored and too old to be replayed; when the journal is crowded, all that are stored.
+    /// Gives back segments that no restart needs and that are old enough; when the journal is crowded, whatever their age.
     fn release(&mut self, marks: &mut Marks, now_ms: InstantMs) -> Result<()> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let bytes = journal.disk_bytes();
         self.progress.journal_bytes.store(bytes, Relaxed);
-        let old = marks.reached(now_ms - REPLAY_MS);
-        let stored =
-            if self.store_enabled { self.progress.stored_lsn.load(Relaxed) } else { journal.durable_lsn() };
-        let up_to = if bytes > self.crowded_bytes { stored } else { old.min(stored) };
-        journal.release(up_to).context("old journal segments cannot be removed")?;
+        let old = marks.reached(now_ms.saturating_sub(self.retention_ms));
+        let crowded = bytes > self.crowded_bytes;
+        let unneeded = self.progress.unneeded_lsn(self.store_enabled, crowded);
+        let up_to = if crowded { unneeded } else { old.min(unneeded) };
+        journal.release(up_to + 1).context("old journal segments cannot be removed")?;
         Ok(())
     }
 }
 
 /// Repeats a write while the disk, or what the journal may take of it, is full. Inputs wait meanwhile; pages and
-/// deliveries go on, and what the trace store files meanwhile makes room.
+/// deliveries go on, and what is judged and filed meanwhile makes room.
 fn until_room<T>(
     journal: &mut Journal,
-    progress: &Progress,
+    (progress, store_enabled): (&Progress, bool),
     mut write: impl FnMut(&mut Journal) -> Result<T, JournalError>,
 ) -> Result<T, JournalError> {
     let mut full = false;
@@ -221,14 +222,16 @@ fn until_room<T>(
                     let why = format!("{error}; inputs wait until there is room");
                     tracing::error!("{why}");
                     progress.set_trouble("journal", Some(why));
+                    progress.journal_blocked.store(true, Relaxed);
                 }
                 std::thread::sleep(FULL_RETRY);
-                journal.release(progress.stored_lsn.load(Relaxed))?;
+                journal.release(progress.unneeded_lsn(store_enabled, true) + 1)?;
             }
             done => {
                 if full {
                     tracing::info!("the journal has room again");
                     progress.set_trouble("journal", None);
+                    progress.journal_blocked.store(false, Relaxed);
                 }
                 return done;
             }

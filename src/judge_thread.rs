@@ -1,6 +1,7 @@
 //! The judge thread: runs the engine over the journal's order, tells the alert book and the outbox.
 //!
-//! Refuses to know: how verdicts are reached and how alerts are sent.
+//! First it replays what the journal holds behind the engine's position; what listeners bring meanwhile waits in its queue.
+//! Refuses to know: how verdicts are reached and how alerts are sent, where snapshots go.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,14 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::{Parcel, kill_point};
-use record::{Batch, InstantMs, RowFlags};
+use record::{Batch, InstantMs, Lsn, RowFlags};
 use rules::{Alert, Change, Engine, Transition};
 use sinks::alert_book::AlertBook;
 use sinks::outbox::OutboxHandle;
+use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::journal_thread::Entry;
 use crate::progress::Progress;
+use crate::replay::Replay;
+use crate::snapshot::Snapshot;
+use crate::snapshot_thread::Snapshots;
 
 /// How often the engine's counts are published.
 const PUBLISH_EVERY_MS: i64 = 250;
@@ -25,12 +30,20 @@ const PUBLISH_EVERY_MS: i64 = 250;
 pub(crate) struct JudgeThread {
     /// Entries in journal order.
     pub(crate) entries: Receiver<Entry>,
-    /// The engine, replayed up to the first entry.
+    /// The engine as of `lsn`.
     pub(crate) engine: Engine,
+    /// The last position that the engine has judged.
+    pub(crate) lsn: Lsn,
+    /// From there to the first entry; `None` without a journal.
+    pub(crate) replay: Option<Replay>,
     /// Where the batches go next; `None`: their way ends here.
     pub(crate) store: Option<SyncSender<Parcel>>,
     /// Who hears of transitions.
     pub(crate) tellers: Tellers,
+    /// Where snapshots go.
+    pub(crate) snapshots: Snapshots,
+    /// Raised when the node is to end: a replay need not be finished, the next start goes on with it.
+    pub(crate) shutdown: watch::Receiver<bool>,
     /// How far we are.
     pub(crate) progress: Arc<Progress>,
 }
@@ -50,35 +63,123 @@ impl JudgeThread {
     /// Works until the journal thread has ended and everything is judged.
     pub(crate) fn run(mut self) -> Result<()> {
         let mut transitions = Vec::new();
+        let whole = match self.replay.take() {
+            Some(replay) => self.replay(replay, &mut transitions)?,
+            None => true,
+        };
+        if !whole {
+            // What comes now is durable and stands behind a gap: it is for the next start, as the rest of the replay is.
+            while self.entries.recv().is_ok() {}
+            return self.end();
+        }
+        self.progress.set_trouble("start", None);
         let mut published_ms = InstantMs::MIN;
         loop {
             match self.entries.recv_timeout(Duration::from_millis(PUBLISH_EVERY_MS.unsigned_abs())) {
-                Ok(Entry::Parcel(parcel)) => {
-                    kill_point("K4");
-                    self.engine.judge(&parcel.batch, &mut transitions);
-                    self.progress.judged.fetch_add(records(&parcel.batch), Relaxed);
-                    self.tellers.tell(&mut transitions);
-                    if let Some(store) = &self.store {
-                        store.send(parcel).ok().context("the trace store's thread has ended")?;
-                    }
-                }
-                Ok(Entry::Tick { lsn, recv_ms }) => {
-                    self.engine.tick(lsn, recv_ms, &mut transitions);
-                    self.tellers.tell(&mut transitions);
-                }
+                Ok(entry) => self.take(entry, &mut transitions)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    publish(&self.engine, &self.progress);
-                    return Ok(());
-                }
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
+            self.snapshot_when_due();
             let now_ms = (self.tellers.clock)();
-            if now_ms >= published_ms.saturating_add(PUBLISH_EVERY_MS) {
+            if now_ms >= published_ms.saturating_add(PUBLISH_EVERY_MS) || now_ms < published_ms {
                 published_ms = now_ms;
                 publish(&self.engine, &self.progress);
             }
         }
     }
+
+    fn take(&mut self, entry: Entry, transitions: &mut Vec<Transition>) -> Result<()> {
+        match entry {
+            Entry::Parcel(parcel) => {
+                kill_point("K4");
+                self.judge(&parcel.batch, transitions);
+                if let Some(store) = &self.store {
+                    store.send(parcel).ok().context("the trace store's thread has ended")?;
+                }
+            }
+            Entry::Tick { lsn, recv_ms } => {
+                self.engine.tick(lsn, recv_ms, transitions);
+                self.tellers.tell(transitions);
+                self.lsn = lsn;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, batch: &Batch, transitions: &mut Vec<Transition>) {
+        self.engine.judge(batch, transitions);
+        self.progress.judged.fetch_add(records(batch), Relaxed);
+        self.tellers.tell(transitions);
+        // A parcel of which every row was a duplicate has none left.
+        self.lsn = batch.rows.last().map_or(self.lsn, |row| row.lsn);
+    }
+
+    /// Judges what the journal holds behind the engine's position. False if it was told to end before that was done.
+    fn replay(&mut self, mut replay: Replay, transitions: &mut Vec<Transition>) -> Result<bool> {
+        let (watch, total, first) = (Stopwatch::start(), replay.left(), replay.last() + 1);
+        let mut batch = Batch::default();
+        let mut published_ms = 0;
+        while replay.next(&mut batch).context("the journal cannot be replayed")? {
+            self.judge(&batch, transitions);
+            self.snapshot_when_due();
+            if watch.elapsed_ms() >= published_ms {
+                published_ms = watch.elapsed_ms() + PUBLISH_EVERY_MS.unsigned_abs();
+                publish(&self.engine, &self.progress);
+                let why = format!("replaying the journal, {} of {total} entries left", replay.left());
+                self.progress.set_trouble("start", Some(why));
+            }
+            if *self.shutdown.borrow() {
+                tracing::info!(
+                    "stopping within the replay: {} entries are left for the next start",
+                    replay.left()
+                );
+                return Ok(false);
+            }
+        }
+        if replay.unknown_formats() > 0 {
+            tracing::warn!(
+                "{} journaled records are of formats that are no longer configured; read as plain",
+                replay.unknown_formats()
+            );
+        }
+        publish(&self.engine, &self.progress);
+        if total > 0 {
+            let took_ms = watch.elapsed_ms();
+            tracing::info!("replayed {total} entries from journal position {first} in {took_ms} ms");
+        }
+        Ok(true)
+    }
+
+    fn snapshot_when_due(&mut self) {
+        let (engine, tellers, judged, lsn) = (&self.engine, &self.tellers, &self.progress.judged, self.lsn);
+        self.snapshots.when_due(lsn, || copy(engine, lsn, tellers, judged.load(Relaxed)));
+    }
+
+    fn end(self) -> Result<()> {
+        publish(&self.engine, &self.progress);
+        let judged = self.progress.judged.load(Relaxed);
+        self.snapshots.last(self.lsn, || copy(&self.engine, self.lsn, &self.tellers, judged));
+        Ok(())
+    }
+}
+
+/// What a restart needs of the engine and of what was told. `None` while the outbox has not taken all that the engine
+/// said: what is replayed is said again, what a snapshot holds is not.
+fn copy(engine: &Engine, lsn: Lsn, tellers: &Tellers, judged: u64) -> Option<Snapshot> {
+    if tellers.outbox.backlog_len() > 0 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    engine.snapshot(&mut bytes);
+    Some(Snapshot {
+        lsn,
+        state_hash: engine.state_hash(),
+        judged,
+        taken_ms: (tellers.clock)(),
+        engine: bytes,
+        alerts: tellers.book.all(),
+    })
 }
 
 /// Records of a batch; time entries are none.

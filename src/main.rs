@@ -11,12 +11,16 @@ mod journal_thread;
 mod judge_thread;
 mod lines;
 mod metrics;
+mod opening;
 mod output;
 mod parse;
 mod pipeline;
 mod progress;
 mod replay;
+mod restore;
 mod run;
+mod snapshot;
+mod snapshot_thread;
 mod store_thread;
 mod traces;
 

@@ -54,6 +54,7 @@ pub(crate) fn render(counters: &Counters, live: &[Arc<Alert>]) -> String {
     decoding(&mut out, counters);
     journal_and_store(&mut out, counters);
     engine(&mut out, counters);
+    snapshots(&mut out, counters);
     outbox(&mut out, counters);
     alerts(&mut out, live);
     out.0
@@ -220,6 +221,45 @@ fn engine(out: &mut Exposition, counters: &Counters) {
         for rule in &engine.rules {
             out.sample(name, &[("alertname", &rule.alert)], read(rule));
         }
+    }
+}
+
+fn snapshots(out: &mut Exposition, counters: &Counters) {
+    let known = &counters.snapshots;
+    let ratio = |ms: u64| format!("{}.{:03}", ms / 1_000, ms % 1_000);
+    out.single("watchroom_snapshot_lsn", "gauge", "Position that the last snapshot stands for.", known.lsn);
+    out.single(
+        "watchroom_snapshot_timestamp_seconds",
+        "gauge",
+        "When the last snapshot was taken; 0: none.",
+        seconds(known.taken_ms.unwrap_or(0)),
+    );
+    out.single("watchroom_snapshot_bytes", "gauge", "Size of the last snapshot.", known.bytes);
+    out.single(
+        "watchroom_snapshot_take_seconds",
+        "gauge",
+        "How long the judge was held up by the last snapshot.",
+        ratio(known.took_ms),
+    );
+    out.single(
+        "watchroom_snapshot_write_seconds",
+        "gauge",
+        "How long writing the last snapshot took.",
+        ratio(known.wrote_ms),
+    );
+    out.single("watchroom_snapshots_written_total", "counter", "Snapshots written.", known.written);
+    out.family(
+        "watchroom_snapshots_missed_total",
+        "counter",
+        "Snapshots that did not come about, by reason.",
+    );
+    let missed = [
+        ("writer_busy", known.skipped),
+        ("write_failed", known.failed),
+        ("unusable_at_start", known.unusable),
+    ];
+    for (reason, count) in missed {
+        out.sample("watchroom_snapshots_missed_total", &[("reason", reason)], count);
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Parcel--> store thread
 //!                                                                  \-> alert book, outbox --> one task per receiver
+//!                                                                  \-> snapshot thread, which also watches the disk
 //! ```
 //! A queue between two threads has as many places as there may be parcels, and each parcel holds its place in the inbox:
 //! so only the listeners ever wait for room. Refuses to know: what the stages do.
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal_thread::{Entry, JournalThread};
 use crate::judge_thread::JudgeThread;
+use crate::snapshot_thread::SnapshotThread;
 use crate::store_thread::StoreThread;
 
 /// Batches between the listeners and the end of the store thread.
@@ -121,6 +123,8 @@ pub(crate) struct Stages {
     pub(crate) judge: MakeJudge,
     /// Traces; `None`: records are not kept.
     pub(crate) store: Option<MakeStore>,
+    /// What a restart needs of the judge.
+    pub(crate) snapshots: SnapshotThread,
 }
 
 /// A node at work.
@@ -145,6 +149,11 @@ impl Node {
             }
             None => None,
         };
+        let snapshots = stages.snapshots;
+        stage_threads.push(stage("snapshots", move || {
+            snapshots.run();
+            Ok(())
+        })?);
         let judge = (stages.judge)(entries_rx, store_tx);
         stage_threads.push(stage("judge", move || judge.run())?);
         let journal = (stages.journal)(receiver, entries_tx);

@@ -2,11 +2,11 @@
 //!
 //! Refuses to know: what the stages do.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use dashboards::{EngineCounters, JournalCounters, Readiness, RuleCounters, StoreCounters};
-use record::InstantMs;
+use dashboards::{EngineCounters, JournalCounters, Readiness, RuleCounters, SnapshotCounters, StoreCounters};
+use record::{InstantMs, Lsn};
 use rules::{EngineCounts, RuleInfo};
 
 /// Positions and counts of the stages.
@@ -30,6 +30,17 @@ pub(crate) struct Progress {
     pub(crate) fresh_rows: AtomicU64,
     /// Trace files.
     pub(crate) files: AtomicU64,
+    /// Position of the newest engine snapshot on disk; 0: none.
+    pub(crate) snapshot_lsn: AtomicU64,
+    /// Position of the older of the two kept, which a start takes if the newest is damaged; 0: not two yet.
+    pub(crate) snapshot_before_lsn: AtomicU64,
+    /// Position of the newest snapshot of the senders' state; `u64::MAX`: nobody needs the journal for it.
+    pub(crate) senders_lsn: AtomicU64,
+    /// Whether inputs wait because the journal can take nothing.
+    pub(crate) journal_blocked: AtomicBool,
+    /// Whether the file system has less room than the reserve: nothing may grow.
+    pub(crate) no_room: AtomicBool,
+    snapshots: Mutex<SnapshotCounters>,
     counts: Mutex<EngineCounts>,
     not_ready: Mutex<Vec<(&'static str, String)>>,
 }
@@ -47,9 +58,34 @@ impl Progress {
             stored_lsn: AtomicU64::new(0),
             fresh_rows: AtomicU64::new(0),
             files: AtomicU64::new(0),
+            snapshot_lsn: AtomicU64::new(0),
+            snapshot_before_lsn: AtomicU64::new(0),
+            senders_lsn: AtomicU64::new(u64::MAX),
+            journal_blocked: AtomicBool::new(false),
+            no_room: AtomicBool::new(false),
+            snapshots: Mutex::new(SnapshotCounters::default()),
             counts: Mutex::new(EngineCounts::default()),
             not_ready: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The position up to which no restart needs the journal: what is after the engine's snapshot is judged again, what
+    /// is after the stored position is stored again, and so on. `crowded`: the newest engine snapshot has to do, the one
+    /// before it need not be of use any more.
+    pub(crate) fn unneeded_lsn(&self, store_enabled: bool, crowded: bool) -> Lsn {
+        let snapshot = if crowded { &self.snapshot_lsn } else { &self.snapshot_before_lsn };
+        let stored = if store_enabled { self.stored_lsn.load(Relaxed) } else { Lsn::MAX };
+        snapshot.load(Relaxed).min(stored).min(self.senders_lsn.load(Relaxed))
+    }
+
+    /// Changes what is known of the engine's snapshots.
+    pub(crate) fn note_snapshot(&self, note: impl FnOnce(&mut SnapshotCounters)) {
+        note(&mut self.snapshots.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// For pages and metrics.
+    pub(crate) fn snapshots(&self) -> SnapshotCounters {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The engine's counts, taken now and then by the judge thread.

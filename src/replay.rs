@@ -2,10 +2,11 @@
 //!
 //! Refuses to know: what is done with them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ingest::journal::{EntryKind, JournalError, JournalReader};
-use record::{Batch, Decoder, FormatSet, Transport};
+use record::{Batch, Decoder, FormatSet, Lsn, Transport};
 
 /// Bytes of frames in a batch.
 const BATCH_BYTES: usize = 1 << 20;
@@ -16,21 +17,38 @@ pub(crate) struct Replay {
     decoder: Decoder,
     formats: Arc<FormatSet>,
     unknown_formats: u64,
+    /// First position that is not wanted.
+    end: Lsn,
+    /// The last position read.
+    last: Lsn,
 }
 
 impl Replay {
     /// From where the reader stands to the journal's end.
     pub(crate) fn new(reader: JournalReader, formats: Arc<FormatSet>) -> Self {
+        Self::over(reader, formats, 1..Lsn::MAX)
+    }
+
+    /// The positions of a range, at whose start the reader stands.
+    pub(crate) fn over(reader: JournalReader, formats: Arc<FormatSet>, range: Range<Lsn>) -> Self {
         let decoder = Decoder::new(Arc::clone(&formats), Transport::Syslog, None);
-        Self { reader, decoder, formats, unknown_formats: 0 }
+        Self {
+            reader,
+            decoder,
+            formats,
+            unknown_formats: 0,
+            end: range.end,
+            last: range.start.saturating_sub(1),
+        }
     }
 
     /// Replaces `batch` by the next entries, ticks among them; false at the end.
     pub(crate) fn next(&mut self, batch: &mut Batch) -> Result<bool, JournalError> {
         batch.clear();
         let mut source: (Arc<str>, u16) = (Arc::from(""), batch.source_index(&Arc::from("")));
-        while batch.bytes.len() < BATCH_BYTES && batch.rows.len() < 8_192 {
+        while batch.bytes.len() < BATCH_BYTES && batch.rows.len() < 8_192 && self.last + 1 < self.end {
             let Some(entry) = self.reader.next()? else { break };
+            self.last = entry.lsn;
             if entry.kind == EntryKind::Tick {
                 batch.push_tick(entry.lsn, entry.recv_ms);
                 continue;
@@ -56,6 +74,16 @@ impl Replay {
             );
         }
         Ok(!batch.rows.is_empty())
+    }
+
+    /// The last position that was read; before the first, the one before the range.
+    pub(crate) fn last(&self) -> Lsn {
+        self.last
+    }
+
+    /// How many positions are still to be read.
+    pub(crate) fn left(&self) -> u64 {
+        self.end.saturating_sub(self.last + 1)
     }
 
     /// Records whose format the configuration no longer knows.

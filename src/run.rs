@@ -7,18 +7,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use ingest::Senders;
-use ingest::journal::{Journal, JournalReader, Recovery};
-use record::{Batch, FormatSet, Lsn};
-use rules::{Engine, RuleSet};
+use record::{FormatSet, Lsn};
+use rules::RuleSet;
 use sinks::alert_book::AlertBook;
 use sinks::notification::Scene;
 use sinks::outbox::{Outbox, OutboxConfig, OutboxHandle};
-use sinks::trace_store::TraceReader;
-use sinks::trace_store::embedded::{self, EmbeddedWriter};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -26,10 +22,13 @@ use crate::clock::{Clock, system_clock};
 use crate::config::Config;
 use crate::counters::Sources;
 use crate::journal_thread::JournalThread;
-use crate::judge_thread::{JudgeThread, Tellers, publish, records};
+use crate::judge_thread::{JudgeThread, Tellers};
+use crate::opening::Opened;
 use crate::pipeline::{self, Inputs, Node, Stages};
 use crate::progress::Progress;
 use crate::replay::Replay;
+use crate::restore::{Restored, restore};
+use crate::snapshot_thread::{SnapshotThread, Snapshots};
 use crate::store_thread::StoreThread;
 
 /// Runs until SIGTERM or SIGINT.
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &crate::cli::ConfigArg) -> Result<ExitCode> {
     let formats = Arc::new(config.formats()?);
     let rules = load_rules(&config, &formats)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    let node = Setup::new(&config, formats, rules, &runtime)?;
+    let node = Setup::new(&config, formats, &rules, &runtime)?;
     node.work(&runtime)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -84,12 +83,11 @@ struct Setup {
     formats: Arc<FormatSet>,
     clock: Clock,
     progress: Arc<Progress>,
-    engine: Engine,
-    journal: Option<Journal>,
-    journal_dir: Option<std::path::PathBuf>,
-    first_lsn: Lsn,
-    crowded_bytes: u64,
-    store: Option<EmbeddedWriter>,
+    restored: Restored,
+    replay: Option<Replay>,
+    opened: Opened,
+    snapshots: (Snapshots, SnapshotThread),
+    journal_config: ingest::JournalConfig,
     store_enabled: bool,
     tellers: Tellers,
     inputs: Inputs,
@@ -101,7 +99,12 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(config: &Config, formats: Arc<FormatSet>, rules: Arc<RuleSet>, runtime: &Runtime) -> Result<Self> {
+    fn new(
+        config: &Config,
+        formats: Arc<FormatSet>,
+        rules: &Arc<RuleSet>,
+        runtime: &Runtime,
+    ) -> Result<Self> {
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir)
             .with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
@@ -111,13 +114,7 @@ impl Setup {
         let (shutdown, shutdown_rx) = watch::channel(false);
         let (senders_shutdown, senders_rx) = watch::channel(false);
 
-        // The journal first: its lock keeps a second node away from the files of the one at work.
-        let journal = open_journal(config)?;
-        let (store, reader) = open_store(config, &formats, &progress);
-        let stored_lsn = store.as_ref().map_or(0, EmbeddedWriter::stored_lsn);
-        if let Some(journal) = &journal {
-            check_journal_reaches(journal, stored_lsn, config)?;
-        }
+        let mut opened = Opened::open(config, &formats, &progress)?;
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
         let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
             || {
@@ -137,30 +134,27 @@ impl Setup {
         let outbox = OutboxHandle::new(outbox);
         let tellers = Tellers { book: AlertBook::default(), outbox, clock: Arc::clone(&clock) };
 
-        let sources = Sources {
-            inputs: inputs.inputs.clone(),
-            formats: Arc::clone(&formats),
-            rules: rules.infos(),
-            progress: Arc::clone(&progress),
-            tellers: tellers.clone(),
-            started_ms: clock(),
-        };
-        let deps = sources.deps(reader, external_url, config.zone);
+        let durable_lsn = opened.next_lsn - 1;
+        let taken = std::mem::take(&mut opened.snapshots);
+        let restored = restore(taken, durable_lsn, rules, &formats, &tellers, &progress);
+        let replay = opened.replay(restored.lsn, &formats)?;
+
+        let sources = Sources::new(&inputs, &formats, rules, &progress, &tellers);
+        let deps = sources.deps(Arc::clone(&opened.reader), external_url, config.zone);
         let pages = pipeline::start_pages(runtime, web, deps, &senders_rx);
         let senders = pipeline::start_senders(runtime, integrations, &tellers.outbox, &clock, &senders_rx);
-        announce(dir, &inputs, web_address)?;
-        let next_lsn = journal.as_ref().map_or(stored_lsn + 1, Journal::next_lsn);
+        announce(dir, &inputs, web_address);
+        let snapshots = snapshots(config, restored.lsn, &progress);
         Ok(Self {
             config_summary: format!("{} rules", rules.infos().len()),
-            engine: Engine::new(rules, Arc::clone(&formats)),
+            restored,
+            replay,
+            opened,
+            snapshots,
             formats,
             clock,
             progress,
-            journal_dir: journal.as_ref().map(|_| config.journal.dir.clone()),
-            journal,
-            first_lsn: next_lsn,
-            crowded_bytes: config.journal.max_bytes / 10 * 8,
-            store,
+            journal_config: config.journal.clone(),
             store_enabled: config.traces.enabled,
             tellers,
             inputs,
@@ -172,52 +166,29 @@ impl Setup {
         })
     }
 
-    /// Replays, starts the stages, waits for the signal, ends in order.
+    /// Starts the stages, waits for the signal, ends in order.
     fn work(mut self, runtime: &Runtime) -> Result<()> {
-        self.replay()?;
-        self.progress.set_trouble("start", None);
-        let Self { formats, clock, progress, engine, journal, journal_dir, store, tellers, .. } = self;
-        let (first_lsn, crowded_bytes) = (self.first_lsn, self.crowded_bytes);
-        let store_enabled = self.store_enabled;
-        let senders = Senders::new(&self.senders_config);
-        let journal_stage = {
-            let (formats, clock, progress) =
-                (Arc::clone(&formats), Arc::clone(&clock), Arc::clone(&progress));
-            move |inbox, judge| JournalThread {
-                inbox,
-                journal,
-                next_lsn: first_lsn,
-                crowded_bytes,
-                store_enabled,
-                judge,
-                formats,
-                clock,
-                progress,
-                senders,
-            }
-        };
-        let judge_progress = Arc::clone(&progress);
-        let summary_progress = Arc::clone(&progress);
+        let progress = Arc::clone(&self.progress);
         let stages = Stages {
-            journal: Box::new(journal_stage),
-            judge: Box::new(move |entries, store| JudgeThread {
-                entries,
-                engine,
-                store,
-                tellers,
-                progress: judge_progress,
-            }),
-            store: store.map(|writer| -> pipeline::MakeStore {
-                Box::new(move |parcels| StoreThread {
-                    parcels,
-                    writer,
-                    journal_dir,
-                    formats,
-                    clock,
+            journal: self.journal_stage(),
+            store: self.store_stage(),
+            snapshots: self.snapshots.1,
+            judge: {
+                let (engine, lsn) = (self.restored.engine, self.restored.lsn);
+                let (replay, snapshots, tellers) = (self.replay, self.snapshots.0, self.tellers);
+                let (shutdown, progress) = (self.shutdown.subscribe(), self.progress);
+                Box::new(move |entries, store| JudgeThread {
+                    entries,
+                    engine,
+                    lsn,
+                    replay,
+                    store,
+                    tellers,
+                    snapshots,
+                    shutdown,
                     progress,
-                    trouble: None,
                 })
-            }),
+            },
         };
         let node = Node::start(runtime, self.inputs, stages)?;
         tracing::info!("at work: {}", self.config_summary);
@@ -231,100 +202,65 @@ impl Setup {
             // Its end is an error only if it panicked, and then there is nothing left to end.
             drop(self.pages.await);
         });
-        tracing::info!("stopped: {}", pipeline::summary(&summary_progress));
+        tracing::info!("stopped: {}", pipeline::summary(&progress));
         Ok(())
     }
 
-    /// Feeds the engine and the store with what the journal holds, as if it came now.
-    fn replay(&mut self) -> Result<()> {
-        let Some(journal) = &self.journal else { return Ok(()) };
-        let first = journal.first_lsn();
-        let reader = journal.reader(first)?;
-        self.progress.next_lsn.store(journal.next_lsn(), Relaxed);
-        self.progress.durable_lsn.store(journal.durable_lsn(), Relaxed);
-        let count = replay_into(reader, self)?;
-        publish(&self.engine, &self.progress);
-        if count > 0 {
-            tracing::info!("replayed {count} records from journal position {first}");
-        }
-        Ok(())
+    fn journal_stage(&mut self) -> pipeline::MakeJournal {
+        let (journal, next_lsn) = (self.opened.journal.take(), self.opened.next_lsn);
+        let (config, store_enabled) = (self.journal_config.clone(), self.store_enabled);
+        let senders = Senders::new(&self.senders_config);
+        let (formats, clock, progress) =
+            (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
+        Box::new(move |inbox, judge| JournalThread {
+            inbox,
+            journal,
+            next_lsn,
+            crowded_bytes: config.max_bytes / 10 * 8,
+            retention_ms: i64::from(config.retention_s) * 1_000,
+            store_enabled,
+            judge,
+            formats,
+            clock,
+            progress,
+            senders,
+        })
+    }
+
+    fn store_stage(&mut self) -> Option<pipeline::MakeStore> {
+        let writer = self.opened.store.take()?;
+        let behind = self.journal_config.enabled && writer.stored_lsn() + 1 < self.opened.next_lsn;
+        let journal_dir = self.journal_config.enabled.then(|| self.journal_config.dir.clone());
+        let (formats, clock, progress) =
+            (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
+        let trouble = behind.then(|| "taking up what the journal holds since the last file".to_owned());
+        self.progress.set_trouble("trace store", trouble.clone());
+        Some(Box::new(move |parcels| StoreThread {
+            parcels,
+            writer,
+            journal_dir,
+            formats,
+            clock,
+            progress,
+            trouble,
+            behind,
+        }))
     }
 }
 
-fn replay_into(reader: JournalReader, setup: &mut Setup) -> Result<u64> {
-    let mut replay = Replay::new(reader, Arc::clone(&setup.formats));
-    let mut batch = Batch::default();
-    let mut transitions = Vec::new();
-    let mut count = 0;
-    while replay.next(&mut batch)? {
-        setup.engine.judge(&batch, &mut transitions);
-        setup.tellers.tell(&mut transitions);
-        if let Some(store) = &mut setup.store {
-            store.append(&batch)?;
-        }
-        count += records(&batch);
-        setup.progress.judged.store(count, Relaxed);
-    }
-    if replay.unknown_formats() > 0 {
-        tracing::warn!(
-            "{} journaled records are of formats that are no longer configured; read as plain",
-            replay.unknown_formats()
-        );
-    }
-    Ok(count)
-}
-
-/// A store that cannot be opened silences nobody: the node works without it, says so, and its journal keeps everything.
-fn open_store(
-    config: &Config,
-    formats: &Arc<FormatSet>,
-    progress: &Progress,
-) -> (Option<EmbeddedWriter>, Arc<dyn TraceReader>) {
-    if !config.traces.enabled {
-        return (None, Arc::new(crate::counters::NoTraces));
-    }
-    match embedded::open(config.embedded(), Arc::clone(formats)) {
-        Ok((writer, reader)) => (Some(writer), Arc::new(reader)),
-        Err(error) => {
-            let why = format!(
-                "{error}; alerts go on, records wait in the journal; move the file away and start again"
-            );
-            tracing::error!("{why}");
-            progress.set_trouble("trace store", Some(why));
-            (None, Arc::new(crate::counters::NoTraces))
-        }
-    }
-}
-
-fn open_journal(config: &Config) -> Result<Option<Journal>> {
-    if !config.journal.enabled {
-        return Ok(None);
-    }
-    let (journal, recovery): (Journal, Recovery) = Journal::open(&config.journal)?;
-    if recovery.torn_bytes > 0 {
-        tracing::warn!(
-            "the journal's last commit was cut short by a crash: {} bytes dropped",
-            recovery.torn_bytes
-        );
-    }
-    Ok(Some(journal))
-}
-
-/// New lines must get positions above those of the stored ones, or the store would take them for repeated.
-fn check_journal_reaches(journal: &Journal, stored_lsn: Lsn, config: &Config) -> Result<()> {
-    ensure!(
-        journal.next_lsn() > stored_lsn,
-        "{}: the journal ends at position {}, but the trace store holds records up to {stored_lsn}: the journal was \
-         removed or exchanged\nhint: put it back, or move the traces away ({}) to begin anew",
-        config.journal.dir.display(),
-        journal.next_lsn() - 1,
-        config.data_dir.join("traces").display()
-    );
-    Ok(())
+/// The two sides of taking snapshots. Without a journal there are none: nothing could be replayed behind them.
+fn snapshots(config: &Config, judged_lsn: Lsn, progress: &Arc<Progress>) -> (Snapshots, SnapshotThread) {
+    crate::snapshot_thread::snapshots(
+        config.snapshot_dir(),
+        (config.data_dir.clone(), config.journal.reserve_bytes),
+        config.journal.enabled.then_some(u64::from(config.snapshot_interval_ms)),
+        judged_lsn,
+        progress,
+    )
 }
 
 /// Says where the node listens: in the log, and in `addresses.json` for tools (port 0 means any free port).
-fn announce(dir: &Path, inputs: &Inputs, web: SocketAddr) -> Result<()> {
+fn announce(dir: &Path, inputs: &Inputs, web: SocketAddr) {
     let mut addresses = BTreeMap::from([("web".to_owned(), web)]);
     for input in &inputs.inputs {
         tracing::info!("{}: listening for syslog over {} on {}", input.name, input.protocol, input.address);
@@ -333,9 +269,12 @@ fn announce(dir: &Path, inputs: &Inputs, web: SocketAddr) -> Result<()> {
     tracing::info!("pages on http://{web}/");
     let path = dir.join("addresses.json");
     let temporary = dir.join("addresses.json.tmp");
-    std::fs::write(&temporary, serde_json::to_vec(&addresses)?)
-        .and_then(|()| std::fs::rename(&temporary, &path))
-        .with_context(|| format!("{} cannot be written", path.display()))
+    let text = serde_json::json!(addresses).to_string();
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &path));
+    if let Err(error) = written {
+        // Only tools read it: a full disk must not keep the node from starting.
+        tracing::error!("{} cannot be written, tools will not find this node: {error}", path.display());
+    }
 }
 
 async fn signalled() -> Result<()> {

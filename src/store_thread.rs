@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ingest::Parcel;
-use ingest::journal::JournalReader;
+use ingest::journal::{JournalError, JournalReader};
 use record::{Batch, FormatSet, InstantMs, Lsn};
 use sinks::trace_store::TraceError;
 use sinks::trace_store::embedded::EmbeddedWriter;
@@ -38,13 +38,22 @@ pub(crate) struct StoreThread {
     pub(crate) progress: Arc<Progress>,
     /// What is wrong now.
     pub(crate) trouble: Option<String>,
+    /// Whether the journal holds records that the store does not: they are taken up first, and what comes meanwhile with
+    /// them.
+    pub(crate) behind: bool,
 }
 
 impl StoreThread {
     /// Works until the judge has ended; then files what is left.
     pub(crate) fn run(mut self) -> Result<()> {
         // While the store refuses rows, batches pass by: the journal holds them.
-        let mut behind = false;
+        let mut behind = self.behind;
+        if behind {
+            let done = self.catch_up();
+            behind = done.is_err();
+            self.say(done);
+        }
+        self.publish();
         let mut maintained_ms = InstantMs::MIN;
         loop {
             let ended =
@@ -63,7 +72,11 @@ impl StoreThread {
             let now_ms = (self.clock)();
             if ended || now_ms >= maintained_ms.saturating_add(MAINTAIN_EVERY_MS) {
                 maintained_ms = now_ms;
-                let mut done = if ended { self.writer.flush() } else { self.writer.maintain(now_ms) };
+                self.writer.hold(self.progress.no_room.load(Relaxed));
+                // A journal that can take nothing more waits for what is in memory here.
+                let blocked = self.progress.journal_blocked.load(Relaxed);
+                let mut done =
+                    if ended || blocked { self.writer.flush() } else { self.writer.maintain(now_ms) };
                 if behind && done.is_ok() {
                     done = self.catch_up();
                     behind = done.is_err();
@@ -103,13 +116,21 @@ impl StoreThread {
             path: dir.display().to_string(),
             message: error.to_string(),
         };
-        let reader = JournalReader::open(dir, from).map_err(|e| corrupt(&e))?;
-        let mut replay = Replay::new(reader, Arc::clone(&self.formats));
+        let reader = match JournalReader::open(dir, from) {
+            // Positions that nobody holds any more: the store reports the gap.
+            Err(JournalError::Released { first, .. }) => JournalReader::open(dir, first),
+            opened => opened,
+        };
+        let mut replay = Replay::new(reader.map_err(|e| corrupt(&e))?, Arc::clone(&self.formats));
         let mut batch = Batch::default();
-        while replay.next(&mut batch).map_err(|e| corrupt(&e))? {
+        loop {
+            // What comes meanwhile is in the journal already: it must not wait here and hold up the listeners.
+            while self.parcels.try_recv().is_ok() {}
+            if !replay.next(&mut batch).map_err(|e| corrupt(&e))? {
+                return Ok(());
+            }
             self.writer.append(&batch)?;
         }
-        Ok(())
     }
 
     fn publish(&self) {

@@ -51,6 +51,30 @@ fn scientific(count: u64) -> String {
     }
 }
 
+/// Where the node stands: positions, the last snapshot with the hash over the state that it holds, whether it is ready.
+pub(crate) async fn status(State(app): State<App>) -> Json<Value> {
+    let counters = (app.deps.counters)();
+    let (journal, snapshot) = (&counters.journal, &counters.snapshots);
+    let why_not = match (app.deps.ready)() {
+        Readiness::Ready => None,
+        Readiness::NotReady(reason) => Some(reason),
+    };
+    Json(json!({
+        "version": counters.version,
+        "started_at": record::rfc3339_ms(counters.started_ms),
+        "ready": why_not.is_none(),
+        "not_ready_because": why_not,
+        "journal": {"next_lsn": journal.next_lsn, "durable_lsn": journal.durable_lsn, "bytes": journal.bytes},
+        "trace_store": {"stored_lsn": counters.store.stored_lsn},
+        "snapshot": {
+            "lsn": snapshot.lsn,
+            "state_hash": format!("{:016x}", snapshot.state_hash),
+            "taken_at": snapshot.taken_ms.map(record::rfc3339_ms),
+            "bytes": snapshot.bytes,
+        },
+    }))
+}
+
 /// [`crate::view::TrailView`] as JSON.
 pub(crate) async fn trail(State(app): State<App>, Path(id): Path<String>) -> Response {
     match app.asker.trail(id.clone(), page::trail::ROWS_MAX).await {

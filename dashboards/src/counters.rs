@@ -22,6 +22,8 @@ pub struct Counters {
     pub journal: JournalCounters,
     /// The judge.
     pub engine: EngineCounters,
+    /// What the judge keeps on disk for a restart.
+    pub snapshots: SnapshotCounters,
     /// The trace store.
     pub store: StoreCounters,
     /// One entry per receiver, in the order of the routing file.
@@ -157,6 +159,31 @@ pub struct EngineCounters {
     pub watermark_ms: Option<InstantMs>,
     /// By rule, in file order.
     pub rules: Vec<RuleCounters>,
+}
+
+/// Snapshots of the engine's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SnapshotCounters {
+    /// Journal position of the last one on disk; 0: none.
+    pub lsn: Lsn,
+    /// Hash over the state that it holds.
+    pub state_hash: u64,
+    /// When it was taken; `None`: none.
+    pub taken_ms: Option<InstantMs>,
+    /// Its size.
+    pub bytes: u64,
+    /// How long the judge was held up by taking it.
+    pub took_ms: u64,
+    /// How long it took to write it and make it durable.
+    pub wrote_ms: u64,
+    /// Written since the start.
+    pub written: u64,
+    /// Not taken because the one before was still being written.
+    pub skipped: u64,
+    /// That could not be written.
+    pub failed: u64,
+    /// Found damaged or of no use at the start.
+    pub unusable: u64,
 }
 
 /// One rule.

@@ -26,7 +26,7 @@ use sinks::trace_store::TraceReader;
 
 pub use counters::{
     Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, ReceiverCounters, RuleCounters, StoreCounters,
+    JournalCounters, ReceiverCounters, RuleCounters, SnapshotCounters, StoreCounters,
 };
 pub use serve::{CONNECTIONS_MAX, serve};
 
@@ -85,6 +85,7 @@ pub fn router(deps: Deps) -> Router {
         .route("/assets/board.js", get(page::script))
         .route("/assets/icon.svg", get(page::icon))
         .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/v1/status", get(api::status))
         .route("/api/trail/{id}", get(api::trail))
         .route("/api/search", get(api::search))
         .route("/metrics", get(api::metrics))

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::{InstantMs, Lsn};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where an alert is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
     /// Active, but not yet for as long as the rule's `for`.
@@ -21,7 +21,7 @@ pub enum AlertState {
 }
 
 /// A verdict's life for one label set. Identity: [`Alert::labels`]; one episode: [`Alert::id`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// 16 hex digits derived from the labels (sorted) and `raised_ms`: the same after a replay.
     pub id: String,
@@ -50,29 +50,29 @@ pub struct Alert {
 }
 
 /// Matches in one bucket or step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
     /// Start of the bucket.
-    #[serde(serialize_with = "crate::alert::instant")]
+    #[serde(serialize_with = "instant", deserialize_with = "instant_back")]
     pub at: InstantMs,
     /// Matches in it.
     pub count: u64,
 }
 
 /// A line an alert carries.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Position in the journal: finds the record in the trace store.
     pub lsn: Lsn,
     /// Event time.
-    #[serde(serialize_with = "crate::alert::instant")]
+    #[serde(serialize_with = "instant", deserialize_with = "instant_back")]
     pub at: InstantMs,
     /// The (masked) message; empty if it is no longer at hand.
     pub line: String,
 }
 
 /// Why a verdict is what it is: the numbers it was made of.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Reason {
     /// The rule's kind.
     pub kind: String,
@@ -135,6 +135,12 @@ pub(crate) fn instant<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&record::rfc3339_ms(*instant_ms))
+}
+
+fn instant_back<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<InstantMs, D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+    let instant = chrono::DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+    Ok(instant.timestamp_millis())
 }
 
 /// Alertmanager's fingerprint of a label set: FNV-1a 64 over each name, 0xff, value, 0xff in the order of names.

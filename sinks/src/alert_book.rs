@@ -58,6 +58,27 @@ impl AlertBook {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).resolved.iter().cloned().collect()
     }
 
+    /// Everything it holds, in no order but that of the resolved among themselves, newest first: for
+    /// [`AlertBook::restore`] in the next process.
+    pub fn all(&self) -> Vec<Arc<Alert>> {
+        let pages = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pages.live.values().chain(&pages.resolved).cloned().collect()
+    }
+
+    /// Puts back what [`AlertBook::all`] gave, in place of what is there.
+    pub fn restore(&self, alerts: impl IntoIterator<Item = Alert>) {
+        let mut pages = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *pages = Pages::default();
+        for alert in alerts {
+            if alert.state == AlertState::Resolved {
+                pages.resolved.push_back(Arc::new(alert));
+            } else {
+                pages.live.insert(alert.id.clone(), Arc::new(alert));
+            }
+        }
+        pages.resolved.truncate(RESOLVED_MAX);
+    }
+
     /// One alert by its id, live or resolved.
     pub fn find(&self, id: &str) -> Option<Arc<Alert>> {
         let pages = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -104,6 +125,26 @@ mod tests {
         book.apply(&life);
         book.apply(&life);
         assert_eq!((book.live().len(), ids(&book.resolved())), (0, vec!["a"]));
+    }
+
+    #[test]
+    fn the_next_process_shows_the_same() {
+        let book = AlertBook::default();
+        book.apply(&[
+            transition(Change::Fired, alert("a")),
+            transition(Change::Resolved, ended(alert("b"))),
+            transition(Change::Pending, Alert { state: AlertState::Pending, ..alert("c") }),
+            transition(Change::Withdrawn, ended(alert("d"))),
+        ]);
+        let kept: Vec<String> = book
+            .all()
+            .iter()
+            .map(|alert| serde_json::to_string(alert).expect("an alert can be written"))
+            .collect();
+        let next = AlertBook::default();
+        next.restore(kept.iter().map(|line| serde_json::from_str(line).expect("and read again")));
+        assert_eq!((next.live(), next.resolved()), (book.live(), book.resolved()));
+        assert_eq!(ids(&next.resolved()), ["d", "b"]);
     }
 
     #[test]

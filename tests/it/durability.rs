@@ -21,6 +21,7 @@ fn kill_9_neither_loses_nor_doubles_what_was_judged() {
         node.restart();
     }
     node.judged(lines.len() as u64);
+    node.ready();
     assert_eq!(node.metric("watchroom_engine_records_total", "") as usize, lines.len(), "none twice");
     let orders: BTreeSet<&str> = lines.iter().map(|l| order_of(l)).filter(|o| !o.is_empty()).collect();
     for order in orders.iter().take(5) {
@@ -65,8 +66,9 @@ fn a_restart_tells_nobody_twice() {
     });
     node.kill();
     node.restart();
-    // The replay hands every delivery in again before the listeners are read; what it had added would be pending.
+    // The replay hands deliveries in again; what it had added would be pending.
     node.judged(lines.len() as u64);
+    node.ready();
     assert_eq!(deliveries(&node, "pending"), 0, "the replay added nothing");
     let firing = mails.mails().iter().filter(|m| m.contains("Subject: [FIRING]")).count();
     assert_eq!(firing, 1, "told once");
@@ -114,6 +116,7 @@ fn a_damaged_trace_file_silences_nobody() {
     std::fs::remove_file(&file).expect("the file can be moved away");
     node.restart();
     node.judged(22_000);
+    node.ready();
     let order = second.iter().map(|l| order_of(l)).find(|o| !o.is_empty()).expect("traffic has orders");
     assert!(node.get(&format!("/api/trail/{order}")).contains(order), "the journal kept what came meanwhile");
 }

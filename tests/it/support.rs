@@ -157,6 +157,13 @@ impl Node {
             .sum()
     }
 
+    /// Waits until the node says that every stage works.
+    pub(crate) fn ready(&self) {
+        eventually("the node is ready", || {
+            (http_get(self.address("web"), "/-/ready").0 == 200).then_some(())
+        });
+    }
+
     /// Waits until this many records were judged.
     pub(crate) fn judged(&self, records: u64) {
         let mut last = 0.0;

@@ -348,6 +348,7 @@ pub(crate) fn book(rows: &[TraceRow]) -> AlertBook {
 /// Counters of a node that lost a few datagrams.
 pub(crate) fn counters() -> Counters {
     Counters {
+        snapshots: dashboards::SnapshotCounters::default(),
         version: "0.1.0".into(),
         started_ms: NOW_MS - 93_784_000,
         inputs: inputs(),

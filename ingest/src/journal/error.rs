@@ -25,6 +25,21 @@ pub enum JournalError {
         /// Which file could not grow.
         path: PathBuf,
     },
+    /// A new segment would take what is kept free for deliveries, snapshots and pages. Nothing is lost: keep the batch,
+    /// stop reading, call again when space is free.
+    #[error(
+        "journal: {free} bytes are free on the disk of {}, a new segment would leave less than {reserve_bytes} \
+         (journal.reserve_bytes); free some, inputs wait meanwhile",
+        dir.display()
+    )]
+    Reserve {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that must stay free.
+        reserve_bytes: u64,
+    },
     /// The journal has reached its own bound. Nothing is lost: keep the batch, stop reading, call again after
     /// [`crate::journal::Journal::release`].
     #[error(
@@ -81,7 +96,12 @@ pub enum JournalError {
 impl JournalError {
     /// Whether the same call may succeed later without a restart (the disk or the journal is full).
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::NoSpace { .. } | Self::Full { .. })
+        matches!(self, Self::NoSpace { .. } | Self::Reserve { .. } | Self::Full { .. })
+    }
+
+    /// A sync that failed, whatever the reason: a later one may report success for what this one has dropped.
+    pub(super) fn sync(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "sync", path: path.to_path_buf(), source }
     }
 
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {

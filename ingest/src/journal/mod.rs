@@ -46,6 +46,7 @@ mod inspect;
 mod reader;
 mod recover;
 mod segment;
+mod space;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -57,7 +58,8 @@ pub use error::JournalError;
 pub use inspect::{Inspection, SegmentInspection, inspect};
 pub use reader::JournalReader;
 pub use recover::Recovery;
-pub use writer::Journal;
+pub use space::free_bytes;
+pub use writer::{Journal, JournalLock};
 
 /// The local journal.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -77,6 +79,12 @@ pub struct JournalConfig {
     /// The journal never takes more disk than this. When it is full, inputs stop reading until the trace store has
     /// caught up.
     pub max_bytes: u64,
+    /// No new segment is taken if the file system would then have fewer bytes free than this: deliveries, snapshots and
+    /// pages live on them. Inputs wait until there is room; the trace store makes no files meanwhile either.
+    pub reserve_bytes: u64,
+    /// Seconds of receive time that are kept although no restart needs them any more (default 2 hours), unless the
+    /// journal has come to 80 % of `max_bytes`.
+    pub retention_s: u32,
     /// How many segments no longer needed are kept to be overwritten instead of deleted.
     pub spare_segments: usize,
 }
@@ -90,6 +98,8 @@ impl Default for JournalConfig {
             commit_interval_ms: 5,
             commit_bytes: 256 << 10,
             max_bytes: 16 << 30,
+            reserve_bytes: 64 << 20,
+            retention_s: 2 * 3_600,
             spare_segments: 4,
         }
     }

@@ -22,6 +22,8 @@ pub struct Recovery {
     pub entries: u64,
     /// Bytes of a commit that a crash interrupted. They were never acknowledged; they are cut.
     pub torn_bytes: u64,
+    /// Entries of the last segment that are damaged, but that nobody needs any more.
+    pub damaged_entries: u64,
     /// Receive time of the last entry.
     pub last_recv_ms: Option<InstantMs>,
     /// Bytes of disk taken, spares included.
@@ -37,7 +39,7 @@ pub(super) struct Tail {
 }
 
 /// Reads the end of the journal, cuts what is torn. `None` if there is no segment yet.
-pub(super) fn recover(listing: &Listing) -> Result<Option<Tail>, JournalError> {
+pub(super) fn recover(listing: &Listing, _unneeded_lsn: Lsn) -> Result<Option<Tail>, JournalError> {
     let Some(last) = listing.segments.last() else { return Ok(None) };
     let mut reader = SegmentReader::open(&last.path, last.first_lsn)?;
     let (mut last_recv_ms, end) = read_through(&mut reader)?;
@@ -63,6 +65,7 @@ pub(super) fn recover(listing: &Listing) -> Result<Option<Tail>, JournalError> {
         next_lsn,
         entries: next_lsn - first_lsn,
         torn_bytes,
+        damaged_entries: 0,
         last_recv_ms,
         bytes: segments + spares,
     };

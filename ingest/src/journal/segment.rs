@@ -82,7 +82,15 @@ pub(super) fn list(dir: &Path) -> Result<Listing, JournalError> {
 /// Makes entries of a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
     let handle = File::open(dir).map_err(|e| JournalError::io("open", dir, e))?;
-    handle.sync_all().map_err(|e| JournalError::io("sync", dir, e))
+    handle.sync_all().map_err(|e| JournalError::sync(dir, e))
+}
+
+/// Makes a directory, and the entries of all that had to be made on the way to it durable.
+pub(super) fn create_dir(dir: &Path) -> Result<(), JournalError> {
+    let dir = std::path::absolute(dir).map_err(|e| JournalError::io("find", dir, e))?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|at| !at.exists()).collect();
+    fs::create_dir_all(&dir).map_err(|e| JournalError::io("create", &dir, e))?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
 }
 
 /// Makes the segment that starts at `first_lsn`, from a spare if there is one. When it has its name, its header and
@@ -119,7 +127,7 @@ pub(super) fn create(
     let crc = crc32c::crc32c(&header[..28]);
     header[28..32].copy_from_slice(&crc.to_le_bytes());
     file.write_all_at(&header, 0).map_err(|e| fail("write", e))?;
-    file.sync_all().map_err(|e| fail("sync", e))?;
+    file.sync_all().map_err(|e| JournalError::sync(&building, e))?;
     kill_point("K13-made");
     fs::rename(&building, &path).map_err(|e| fail("rename", e))?;
     kill_point("K13-named");

@@ -14,7 +14,7 @@ use super::entry::{self, Entry, EntryKind};
 use super::error::JournalError;
 use super::recover::{Recovery, recover};
 use super::segment::{self, SEGMENT_HEADER_BYTES, SegmentFile, TERMINATOR};
-use super::{JournalConfig, JournalReader};
+use super::{JournalConfig, JournalReader, space};
 use crate::kill_point;
 
 /// The smallest segment that makes sense: a full batch of frames fits in.
@@ -48,8 +48,12 @@ struct Disk {
     /// Oldest first; the last is being written.
     segments: VecDeque<SegmentFile>,
     spares: Vec<(PathBuf, u64)>,
-    _lock: File,
+    _lock: JournalLock,
 }
+
+/// The right to use a journal's directory: one process at a time has it, until it is dropped.
+#[derive(Debug)]
+pub struct JournalLock(#[expect(dead_code, reason = "its being open is what locks")] File);
 
 impl Journal {
     /// Opens the journal of a directory, makes it if there is none, cuts what a crash left torn.
@@ -61,19 +65,30 @@ impl Journal {
             let recovery = Recovery { first_lsn: 1, next_lsn: 1, ..Recovery::default() };
             return Ok((Self::new(config, recovery, None), recovery));
         }
+        Self::open_locked(JournalLock::take(config)?, config, 0)
+    }
+
+    /// [`Journal::open`] in two steps, for those who must look at other files of the same owner in between.
+    /// `unneeded_lsn`: nobody needs the entries up to there any more; damage among them is counted, not an error.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_locked(
+        lock: JournalLock,
+        config: &JournalConfig,
+        unneeded_lsn: Lsn,
+    ) -> Result<(Self, Recovery), JournalError> {
         if config.segment_bytes < MIN_SEGMENT_BYTES {
             let message =
                 format!("segment_bytes is {}, must be at least {MIN_SEGMENT_BYTES}", config.segment_bytes);
             return Err(JournalError::Config { message });
         }
         let dir = &config.dir;
-        fs::create_dir_all(dir).map_err(|e| JournalError::io("create", dir, e))?;
-        let lock = lock(dir)?;
         let mut listing = segment::list(dir)?;
         for path in listing.leftovers.drain(..) {
             fs::remove_file(&path).map_err(|e| JournalError::io("remove", &path, e))?;
         }
-        let (file, seed, offset, recovery) = match recover(&listing)? {
+        let (file, seed, offset, recovery) = match recover(&listing, unneeded_lsn)? {
             Some(tail) => {
                 let path = &listing.segments[listing.segments.len() - 1].path;
                 let file = OpenOptions::new().read(true).write(true).open(path);
@@ -314,7 +329,7 @@ impl Disk {
         kill_point("K2");
         self.file.sync_data().map_err(|source| {
             // Even a full disk is no reason to go on here: what a failed sync has dropped, no later one reports.
-            JournalError::Io { action: "sync", path: path.to_path_buf(), source }
+            JournalError::sync(path, source)
         })?;
         self.offset += length as u64;
         pending.clear();
@@ -330,6 +345,9 @@ impl Disk {
         if self.spares.is_empty() && self.bytes() + bytes > config.max_bytes {
             return Err(JournalError::Full { bytes: self.bytes(), max_bytes: config.max_bytes });
         }
+        if self.spares.is_empty() {
+            space::check(&config.dir, bytes, config.reserve_bytes)?;
+        }
         let spare = self.spares.last().map(|spare| spare.0.clone());
         let (file, seed, path) = segment::create(&config.dir, first_lsn, bytes, spare)?;
         self.spares.pop();
@@ -341,13 +359,21 @@ impl Disk {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, JournalError> {
-    let path = dir.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|e| JournalError::io("open", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { dir: dir.to_path_buf() }),
-        Err(TryLockError::Error(e)) => Err(JournalError::io("lock", &path, e)),
+impl JournalLock {
+    /// Makes the directory if it is not there, and takes the lock.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`]: another process has it; the disk.
+    pub fn take(config: &JournalConfig) -> Result<Self, JournalError> {
+        let dir = &config.dir;
+        segment::create_dir(dir)?;
+        let path = dir.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|e| JournalError::io("open", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { dir: dir.clone() }),
+            Err(TryLockError::Error(e)) => Err(JournalError::io("lock", &path, e)),
+        }
     }
 }

@@ -87,6 +87,11 @@ pub enum TraceError {
         /// Everything up to it is in files.
         stored_lsn: Lsn,
     },
+    /// The writer was told to make no files.
+    #[error(
+        "trace store: the disk is nearly full; records wait in memory and in the journal until there is room"
+    )]
+    NoRoom,
     /// A record without a position in the journal cannot be told from its repetition.
     #[error("trace store: a record without an LSN: number it before it is stored")]
     Unnumbered,

@@ -63,6 +63,8 @@ pub struct EmbeddedWriter {
     waiting_since_ms: Option<InstantMs>,
     /// Making a file failed and has not worked since.
     failing: bool,
+    /// No files may be made now.
+    held: bool,
     /// Rows were refused; only the next position is taken.
     behind: bool,
     /// Files that are no longer part of the store but may still be read.
@@ -95,6 +97,7 @@ impl EmbeddedWriter {
             latest_hour: known.last().map_or(0, |file| file.name.hour),
             waiting_since_ms: None,
             failing: false,
+            held: false,
             behind: false,
             retired: VecDeque::new(),
             gaps: Vec::new(),
@@ -209,8 +212,18 @@ impl EmbeddedWriter {
         Ok(Stop::End)
     }
 
+    /// Whether to make no files from now on because the disk must not run full: flushing fails, rows stay in memory.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Makes a file of the rows in memory, durably. Nothing to do is fine. After an error they stay in memory.
     pub fn flush(&mut self) -> Result<(), TraceError> {
+        if self.held && !self.shared.read().fresh.rows.is_empty() {
+            self.failing = true;
+            self.counts.flush_failures += 1;
+            return Err(TraceError::NoRoom);
+        }
         let Some(sealed) = self.seal() else { return Ok(()) };
         let written = self.write(&sealed);
         let mut state = self.shared.write();
@@ -305,7 +318,7 @@ impl EmbeddedWriter {
     /// Joins one run of small files, if there is one.
     fn join(&mut self) -> Result<(), TraceError> {
         let files = Arc::clone(&self.shared.read().files);
-        let Some(run) = merge::pick(&files) else { return Ok(()) };
+        let Some(run) = merge::pick(&files).filter(|_| !self.held) else { return Ok(()) };
         let parts = &files[run.clone()];
         let joined = merge::join(&self.config.dir, parts)?;
         self.counts.merges += 1;

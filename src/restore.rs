@@ -1,0 +1,122 @@
+//! From the snapshots on disk to the engine a node starts with.
+//!
+//! Refuses to know: how snapshots are written, and what is replayed behind them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use record::{FormatSet, Lsn};
+use rules::{Alert, AlertState, Change, Engine, RuleSet, SnapshotError, Transition};
+
+use crate::judge_thread::Tellers;
+use crate::progress::Progress;
+use crate::snapshot::{self, Snapshot};
+
+/// An engine and the last position that it has judged.
+pub(crate) struct Restored {
+    /// The engine; with no history if there was no snapshot to take.
+    pub(crate) engine: Engine,
+    /// Everything up to here is in it.
+    pub(crate) lsn: Lsn,
+}
+
+/// The snapshots that can be read, newest first. Damaged ones are named, counted and left where they are.
+pub(crate) fn readable(dir: &Path, progress: &Progress) -> Vec<(PathBuf, Snapshot)> {
+    let listed = snapshot::list(dir).unwrap_or_else(|error| {
+        refuse(progress, &format!("{error:#}"));
+        Vec::new()
+    });
+    let mut found = Vec::new();
+    for (_, path) in listed {
+        match snapshot::read(&path) {
+            Ok(snapshot) => found.push((path, snapshot)),
+            Err(error) => refuse(progress, &format!("{error:#}")),
+        }
+    }
+    found
+}
+
+fn refuse(progress: &Progress, why: &str) {
+    tracing::error!("snapshots: {why}; the one before it is taken, or the whole journal is judged again");
+    progress.note_snapshot(|known| known.unusable += 1);
+}
+
+/// The engine of the newest snapshot that fits the rules and the journal, and the alert book as it was.
+/// `durable_lsn`: the journal's last position.
+pub(crate) fn restore(
+    snapshots: Vec<(PathBuf, Snapshot)>,
+    durable_lsn: Lsn,
+    rules: &Arc<RuleSet>,
+    formats: &Arc<FormatSet>,
+    tellers: &Tellers,
+    progress: &Progress,
+) -> Restored {
+    for (path, taken) in snapshots {
+        if taken.lsn > durable_lsn {
+            let why = format!(
+                "{} stands for position {}, but the journal ends at {durable_lsn}: the journal was removed or exchanged",
+                path.display(),
+                taken.lsn
+            );
+            refuse(progress, &why);
+            continue;
+        }
+        match revive(&taken, rules, formats) {
+            Ok(engine) => {
+                take_up(&taken, &engine, tellers, progress);
+                return Restored { engine, lsn: taken.lsn };
+            }
+            Err(why) => refuse(progress, &format!("{}: {why}", path.display())),
+        }
+    }
+    Restored { engine: Engine::new(Arc::clone(rules), Arc::clone(formats)), lsn: 0 }
+}
+
+fn revive(taken: &Snapshot, rules: &Arc<RuleSet>, formats: &Arc<FormatSet>) -> Result<Engine, SnapshotError> {
+    let (engine, report) = Engine::restore(Arc::clone(rules), Arc::clone(formats), &taken.engine)?;
+    tracing::info!("rules: {} go on from the snapshot at position {}", report.kept.len(), taken.lsn);
+    for (rules, what) in [
+        (&report.changed, "was changed: it starts with nothing at the snapshot"),
+        (&report.added, "is new: it starts with nothing at the snapshot"),
+        (&report.removed, "is no more: its alerts end"),
+    ] {
+        for rule in rules {
+            tracing::warn!("rules: `{rule}` {what}");
+        }
+    }
+    Ok(engine)
+}
+
+/// Shows what was shown. An alert that no rule goes on with (its rule was changed or removed) ends here, and people hear
+/// of it: nobody else would ever end it.
+fn take_up(taken: &Snapshot, engine: &Engine, tellers: &Tellers, progress: &Progress) {
+    progress.judged.store(taken.judged, Relaxed);
+    progress.snapshot_lsn.store(taken.lsn, Relaxed);
+    progress.note_snapshot(|known| {
+        known.lsn = taken.lsn;
+        known.state_hash = taken.state_hash;
+        known.taken_ms = Some(taken.taken_ms);
+        known.bytes = taken.engine.len() as u64;
+    });
+    tellers.book.restore(taken.alerts.iter().map(|alert| (**alert).clone()));
+    let goes_on: std::collections::HashSet<String> =
+        engine.alerts().iter().map(|alert| alert.id.clone()).collect();
+    let mut ended: Vec<Transition> = taken
+        .alerts
+        .iter()
+        .filter(|alert| alert.state != AlertState::Resolved && !goes_on.contains(&alert.id))
+        .map(|alert| end(alert, engine, taken.lsn))
+        .collect();
+    tellers.tell(&mut ended);
+}
+
+fn end(alert: &Alert, engine: &Engine, lsn: Lsn) -> Transition {
+    let mut ended = alert.clone();
+    let firing = ended.state == AlertState::Firing;
+    ended.state = AlertState::Resolved;
+    ended.ended_ms = Some(engine.watermark_ms().unwrap_or(alert.active_ms).max(alert.active_ms));
+    "its rule was changed or removed".clone_into(&mut ended.reason.gate);
+    let change = if firing { Change::Resolved } else { Change::Dropped };
+    Transition { change, early: false, lsn, alert: Arc::new(ended) }
+}
