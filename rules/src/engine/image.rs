@@ -75,17 +75,21 @@ impl RuleState {
         let unit_ms = self.unit_ms();
         // Verdicts to come are about instants from here on; one bucket earlier does no harm.
         let from_ms = (self.frontier - 1).saturating_mul(unit_ms);
-        let oldest_ms = match self.shape {
-            Shape::Window(window) => window.oldest(self.frontier - 1).saturating_mul(unit_ms),
-            Shape::Run(rule) => from_ms - rule.within_ms,
-        } - self.settings.lateness_ms;
+        let (first_ms, from_ms) = match self.shape {
+            Shape::Window(window) => {
+                let at = |bucket: i64| bucket.saturating_mul(unit_ms);
+                (at(window.oldest(self.frontier - 1)), at(window.end_at_least(self.frontier - 1)))
+            }
+            Shape::Run(rule) => (from_ms - rule.within_ms, from_ms),
+        };
+        let oldest_ms = first_ms - self.settings.lateness_ms;
         let mut known = Vec::new();
         for (slot, _, key) in self.keys.iter() {
             known.clear();
             self.recent.keep((slot, key.last_match), oldest_ms, OUTSIDE_MAX, &mut kept, |found| {
                 known.push((found.at, found.lsn, found.line));
             });
-            // Of those before the instants to come only the newest can be among the lines shown.
+            // Of those before every window's end only the newest can be among the lines shown.
             known.sort_unstable();
             let settled = known.partition_point(|&(at, ..)| at < from_ms);
             let shown = &known[settled.saturating_sub(self.settings.samples)..];

@@ -71,6 +71,12 @@ impl Window {
         if self.sustained { (s.div_euclid(self.step) - self.steps) * self.step } else { s - self.steps + 1 }
     }
 
+    /// The last bucket that the verdict of bucket `s` looks at is this one or later: `sustained` may be active by the
+    /// step before.
+    pub(super) fn end_at_least(&self, s: i64) -> i64 {
+        if self.sustained { s.div_euclid(self.step) * self.step - 1 } else { s }
+    }
+
     /// First bucket whose verdict no longer looks at `bucket`.
     fn expiry(&self, bucket: i64) -> i64 {
         if self.sustained {
