@@ -186,6 +186,12 @@ impl Notification {
         header_text(&format!("[{}] {} {}", self.word(), self.alertname(), self.summary()))
     }
 
+    /// Whether the label `severity` says that it cannot wait.
+    pub fn is_critical(&self) -> bool {
+        let severity = self.labels.get("severity").map_or("", String::as_str).to_ascii_lowercase();
+        matches!(severity.as_str(), "critical" | "error" | "high" | "page" | "emergency")
+    }
+
     /// `FIRING`, `RESOLVED` or `WITHDRAWN`.
     pub fn word(&self) -> &'static str {
         match (self.status, self.withdrawn) {

@@ -89,7 +89,8 @@ pub fn integrations(receivers: &[Receiver], scene: &Scene) -> Result<Vec<Integra
     for receiver in receivers {
         let mut add = |kind, index, send_resolved, notifier| {
             let target = Target { receiver: receiver.name.clone(), integration: kind, index };
-            all.push(Integration { route: Route { target, send_resolved }, notifier });
+            let route = Route { target, send_resolved, on_uncertain: receiver.on_uncertain };
+            all.push(Integration { route, notifier });
         };
         let wrong = |list: &str, index: usize, message| ReceiverError {
             receiver: receiver.name.clone(),

@@ -2,17 +2,22 @@
 //!
 //! A delivery is one alert's firing or resolved news for one integration of one receiver; its id is derived from
 //! these, so what is enqueued again after a restart adds nothing. An attempt is committed before its first byte and
-//! its result after it: what was under way when the process died is `uncertain` and is sent again under the same id.
-//! Pure with respect to time: `now_ms` is passed in. Refuses to know: mail, HTTP, tasks.
+//! its result after it: what was under way when the process died is `uncertain` and is sent again under the same id
+//! (or held, as its receiver's `on_uncertain` says). Pure with respect to time: `now_ms` is passed in.
+//! Refuses to know: mail, HTTP, tasks.
 
 mod backoff;
+mod breaker;
 mod counts;
+mod dead;
 mod delivery;
 mod enqueue;
 mod handle;
 mod query;
+mod reserve;
 mod runner;
 mod schema;
+mod unwritten;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,9 +27,13 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::Deserialize;
 
 use crate::notification::Notification;
+use crate::receivers::OnUncertain;
+pub use breaker::{Breaker, BreakerConfig, BreakerState, Permit};
 pub use counts::{LATENCY_BOUNDS_MS, LatencyCounts, OutboxCounts, TargetCounts};
+pub use dead::Resent;
 pub use delivery::{
-    Attempt, Delivery, DeliveryState, FailReason, IntegrationKind, Outcome, Route, Target, delivery_id,
+    Attempt, AttemptRecord, Delivery, DeliveryState, FailReason, IntegrationKind, Outcome, Route, Target,
+    delivery_id,
 };
 pub use handle::{Next, OutboxHandle};
 pub use query::Filter;
@@ -44,6 +53,11 @@ pub struct OutboxConfig {
     pub max_queued: u64,
     /// Finished deliveries are kept so long, in milliseconds. Default 2592000000 (30 days).
     pub retention_ms: i64,
+    /// Room that the file keeps for itself, in bytes: so much can still be written when the disk is full. Default
+    /// 16777216 (16 MiB); 0: none.
+    pub reserve_bytes: u64,
+    /// When an integration that fails is left alone.
+    pub breaker: BreakerConfig,
 }
 
 impl Default for OutboxConfig {
@@ -54,6 +68,8 @@ impl Default for OutboxConfig {
             max_age_ms: 86_400_000,
             max_queued: 100_000,
             retention_ms: 2_592_000_000,
+            reserve_bytes: 16 << 20,
+            breaker: BreakerConfig::default(),
         }
     }
 }
@@ -113,6 +129,7 @@ impl Outbox {
     pub fn open(path: &Path, config: OutboxConfig, routes: Vec<Route>) -> Result<Self, OutboxError> {
         let mut connection = Connection::open(path)?;
         schema::prepare(&mut connection, &path.display().to_string())?;
+        reserve::keep(&connection, config.reserve_bytes, true);
         let mut counts = HashMap::new();
         for route in &routes {
             counts.insert(route.target.to_string(), TargetCounts::new(&route.target));
@@ -147,8 +164,7 @@ impl Outbox {
                 bury(&tx, delivery_id, &source, now_ms)?;
                 tx.commit()?;
                 if let Some(counts) = self.counts.get_mut(&target) {
-                    counts.dead_total += 1;
-                    counts.queue_length = counts.queue_length.saturating_sub(1);
+                    counts.died(1);
                 }
                 return Err(OutboxError::Body { delivery_id: delivery_id.to_owned(), source });
             }
@@ -186,7 +202,8 @@ impl Outbox {
             .optional()?
             .ok_or_else(|| state_error(id, "has no attempt under way"))?;
         let next_ms = backoff::next_ms(&self.config, id, attempt.number, outcome, now_ms);
-        let (state, detail) = settle(outcome, next_ms > deadline_ms);
+        let resend = resends(&self.routes, &attempt.target, attempt.notification.is_critical());
+        let (state, detail) = settle(outcome, next_ms > deadline_ms, resend);
         tx.prepare_cached(
             "UPDATE delivery SET state = ?2, next_ms = ?3, updated_ms = ?4, last_error = ?5, \
              uncertain = uncertain + ?6 WHERE delivery_id = ?1",
@@ -203,24 +220,6 @@ impl Outbox {
         Ok(state)
     }
 
-    /// Puts a dead delivery back into the queue under the same id, with a new age limit.
-    pub fn resend(&mut self, delivery_id: &str, now_ms: InstantMs) -> Result<(), OutboxError> {
-        let target: Option<String> = self
-            .connection
-            .prepare_cached(
-                "UPDATE delivery SET state = 'retry', next_ms = ?2, updated_ms = ?2, deadline_ms = ?3 \
-                 WHERE delivery_id = ?1 AND state = 'dead' RETURNING target",
-            )?
-            .query_row(params![delivery_id, now_ms, now_ms + self.config.max_age_ms], |row| row.get(0))
-            .optional()?;
-        let target =
-            target.ok_or_else(|| state_error(delivery_id, "is not dead; only the dead are sent again"))?;
-        if let Some(counts) = self.counts.get_mut(&target) {
-            counts.queue_length += 1;
-        }
-        Ok(())
-    }
-
     /// Per integration, in configuration order.
     pub fn counts(&self) -> Vec<TargetCounts> {
         self.routes.iter().filter_map(|r| self.counts.get(&r.target.to_string()).cloned()).collect()
@@ -230,15 +229,29 @@ impl Outbox {
     /// Returns how many there were.
     pub fn reclaim(&mut self, target: &str) -> Result<usize, OutboxError> {
         let tx = self.connection.transaction()?;
-        let reclaimed = abandon(&tx, Some(target))?;
+        let (again, held) = abandon(&tx, Some(target), &self.routes)?;
         tx.commit()?;
-        Ok(reclaimed)
+        if let Some(counts) = self.counts.get_mut(target) {
+            counts.died(held as u64);
+        }
+        Ok(again + held)
+    }
+
+    /// Writes something that changes nothing, to see whether the database takes writes.
+    pub(super) fn try_write(&self) -> Result<(), OutboxError> {
+        self.connection.execute("UPDATE schema_version SET version = version WHERE part = 'outbox'", [])?;
+        Ok(())
+    }
+
+    /// Fills the file's reserve up if it is used.
+    pub(super) fn keep_reserve(&self) {
+        reserve::keep(&self.connection, self.config.reserve_bytes, false);
     }
 
     fn recover(&mut self) -> Result<(), OutboxError> {
         let tx = self.connection.transaction()?;
-        abandon(&tx, None)?;
-        for (target, waiting) in waiting_by_target(&tx)? {
+        abandon(&tx, None, &self.routes)?;
+        for (target, waiting) in by_target(&tx, "('pending', 'retry', 'uncertain')")? {
             if let Some(counts) = self.counts.get_mut(&target) {
                 counts.queue_length = waiting.unsigned_abs();
             } else {
@@ -249,25 +262,69 @@ impl Outbox {
                 )?;
             }
         }
+        for (target, dead) in by_target(&tx, "('dead')")? {
+            if let Some(counts) = self.counts.get_mut(&target) {
+                counts.dead_length = dead.unsigned_abs();
+            }
+        }
         tx.commit()?;
         Ok(())
     }
 }
 
-/// Attempts under way, of one target or all, become uncertain. Returns how many deliveries there were.
-fn abandon(tx: &Transaction<'_>, target: Option<&str>) -> Result<usize, rusqlite::Error> {
-    tx.execute(
-        "UPDATE attempt SET outcome = 'uncertain', detail = 'the sender ended during the attempt' \
-         WHERE outcome IS NULL AND delivery_id IN \
-         (SELECT delivery_id FROM delivery WHERE state = 'sending' AND (?1 IS NULL OR target = ?1))",
-        [target],
+/// Whether an uncertain delivery to a target is sent again by itself.
+fn resends(routes: &[Route], target: &str, critical: bool) -> bool {
+    let policy = routes.iter().find(|r| r.target.to_string() == target).map(|r| r.on_uncertain);
+    match policy.unwrap_or_default() {
+        OnUncertain::Resend => true,
+        OnUncertain::Hold => false,
+        OnUncertain::ResendCritical => critical,
+    }
+}
+
+/// Attempts under way, of one target or all, become uncertain, or held. Returns how many of each there were.
+fn abandon(
+    tx: &Transaction<'_>,
+    target: Option<&str>,
+    routes: &[Route],
+) -> Result<(usize, usize), rusqlite::Error> {
+    let mut statement = tx.prepare(
+        "SELECT d.delivery_id, d.target, a.body FROM delivery d JOIN alert a USING (alert_id, status) \
+         WHERE d.state = 'sending' AND (?1 IS NULL OR d.target = ?1)",
     )?;
-    tx.execute(
-        "UPDATE delivery SET state = 'uncertain', uncertain = uncertain + 1, next_ms = 0, \
-         last_error = 'the sender ended during the attempt' \
-         WHERE state = 'sending' AND (?1 IS NULL OR target = ?1)",
-        [target],
-    )
+    let under_way: Vec<(String, String, String)> = statement
+        .query_map([target], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut held = 0;
+    for (id, target, body) in &under_way {
+        // A body that cannot be read is found out, and buried, at the next attempt.
+        let critical =
+            serde_json::from_str(body).map_or(true, |notification: Notification| notification.is_critical());
+        let (state, detail) = if resends(routes, target, critical) {
+            ("uncertain", ENDED.to_owned())
+        } else {
+            held += 1;
+            ("dead", held_words(ENDED))
+        };
+        tx.execute(
+            "UPDATE attempt SET outcome = 'uncertain', detail = ?2 WHERE outcome IS NULL AND delivery_id = ?1",
+            params![id, ENDED],
+        )?;
+        tx.execute(
+            "UPDATE delivery SET state = ?2, uncertain = uncertain + 1, next_ms = 0, last_error = ?3 \
+             WHERE delivery_id = ?1",
+            params![id, state, detail],
+        )?;
+    }
+    Ok((under_way.len() - held, held))
+}
+
+/// What an attempt came to whose sender ended.
+const ENDED: &str = "the sender ended during the attempt";
+
+/// Why a delivery is not sent again though nobody knows whether it arrived.
+fn held_words(detail: &str) -> String {
+    format!("held: it may have arrived (on_uncertain); send it again if it did not; last: {detail}")
 }
 
 /// A notification that cannot be read is dead, so that it does not block those behind it.
@@ -284,19 +341,19 @@ fn bury(
     .map(drop)
 }
 
-fn waiting_by_target(tx: &Transaction<'_>) -> Result<Vec<(String, i64)>, OutboxError> {
-    let mut statement = tx.prepare(
-        "SELECT target, count(*) FROM delivery WHERE state IN ('pending', 'retry', 'uncertain') GROUP BY target",
-    )?;
+fn by_target(tx: &Transaction<'_>, states: &str) -> Result<Vec<(String, i64)>, OutboxError> {
+    let mut statement = tx
+        .prepare(&format!("SELECT target, count(*) FROM delivery WHERE state IN {states} GROUP BY target"))?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The state an outcome leads to and the words kept with the delivery.
-fn settle(outcome: &Outcome, too_late: bool) -> (DeliveryState, Option<String>) {
+/// The state an outcome leads to and the words kept with the delivery; `resend`: an uncertain one is sent again.
+fn settle(outcome: &Outcome, too_late: bool, resend: bool) -> (DeliveryState, Option<String>) {
     match outcome {
         Outcome::Sent { .. } => (DeliveryState::Sent, None),
         Outcome::Dead { detail, .. } => (DeliveryState::Dead, Some(detail.clone())),
+        Outcome::Uncertain { detail, .. } if !resend => (DeliveryState::Dead, Some(held_words(detail))),
         Outcome::Retry { detail, .. } | Outcome::Uncertain { detail, .. } if too_late => {
             (DeliveryState::Dead, Some(format!("given up after the age limit; last: {detail}")))
         }

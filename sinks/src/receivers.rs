@@ -21,6 +21,10 @@ pub use webhook::{Authorization, BasicAuth, HttpConfig, TlsConfig, WebhookConfig
 pub struct Receiver {
     /// Its name, unique. Part of every delivery's identity: renaming a receiver makes it a new one.
     pub name: String,
+    /// `resend`, `hold` or `resend-critical`: what becomes of a message that may have arrived (no word came back, or
+    /// Watchroom ended meanwhile). Default `resend`.
+    #[serde(default)]
+    pub on_uncertain: OnUncertain,
     /// Mails, by SMTP or into a mailbox folder. The position in the list is part of a delivery's identity.
     #[serde(default)]
     pub email_configs: Vec<EmailConfig>,
@@ -30,6 +34,19 @@ pub struct Receiver {
     /// Lines in Watchroom's own log.
     #[serde(default)]
     pub log_configs: Vec<LogConfig>,
+}
+
+/// What becomes of a message of which nobody knows whether it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUncertain {
+    /// It is sent again under the same id, saying that it may be a repeat: rather twice than never.
+    #[default]
+    Resend,
+    /// It is given up, listed among the dead letters with that reason: rather never than twice; a person decides.
+    Hold,
+    /// Sent again if the label `severity` is critical, error, high, page or emergency; else held.
+    ResendCritical,
 }
 
 /// Alerts as lines of Watchroom's own log.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{DeliveryState, FailReason, Outcome, Target};
+use super::{BreakerState, DeliveryState, FailReason, Outcome, Target};
 
 /// Upper bounds of the latency buckets, in milliseconds; a last one without bound follows.
 pub const LATENCY_BOUNDS_MS: [i64; 9] = [5, 25, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000];
@@ -48,8 +48,16 @@ pub struct TargetCounts {
     pub overflow_total: u64,
     /// Deliveries that wait or are under way, now.
     pub queue_length: u64,
+    /// Deliveries given up that are kept, now: those of earlier starts included.
+    pub dead_length: u64,
     /// How long attempts took.
     pub latency: LatencyCounts,
+    /// Whether the integration is tried.
+    pub breaker: BreakerState,
+    /// When it is tried again; `None` unless the breaker is open.
+    pub breaker_until_ms: Option<record::InstantMs>,
+    /// How often the breaker has opened.
+    pub breaker_opened_total: u64,
 }
 
 impl TargetCounts {
@@ -64,8 +72,25 @@ impl TargetCounts {
             failed_total: [0; 7],
             overflow_total: 0,
             queue_length: 0,
+            dead_length: 0,
             latency: LatencyCounts::default(),
+            breaker: BreakerState::Closed,
+            breaker_until_ms: None,
+            breaker_opened_total: 0,
         }
+    }
+
+    /// Waiting deliveries were given up.
+    pub(super) fn died(&mut self, count: u64) {
+        self.dead_total += count;
+        self.dead_length += count;
+        self.queue_length = self.queue_length.saturating_sub(count);
+    }
+
+    /// Dead deliveries wait again.
+    pub(super) fn revived(&mut self, count: u64) {
+        self.dead_length = self.dead_length.saturating_sub(count);
+        self.queue_length += count;
     }
 
     pub(super) fn finished(&mut self, outcome: &Outcome, state: DeliveryState, took_ms: i64) {
@@ -76,11 +101,13 @@ impl TargetCounts {
         }
         self.uncertain_total += u64::from(outcome.is_uncertain());
         match state {
-            DeliveryState::Sent => self.sent_total += 1,
-            DeliveryState::Dead => self.dead_total += 1,
-            _ => return,
+            DeliveryState::Sent => {
+                self.sent_total += 1;
+                self.queue_length = self.queue_length.saturating_sub(1);
+            }
+            DeliveryState::Dead => self.died(1),
+            _ => {}
         }
-        self.queue_length = self.queue_length.saturating_sub(1);
     }
 }
 
@@ -91,10 +118,10 @@ pub struct OutboxCounts {
     pub targets: Vec<TargetCounts>,
     /// Calls that the database refused (disk full, damaged file).
     pub storage_errors_total: u64,
-    /// Transitions kept in memory because the database refused them, now.
-    pub backlog_length: usize,
-    /// Transitions lost because that memory was full.
-    pub backlog_dropped_total: u64,
+    /// News kept in memory because the database refused them, now.
+    pub unwritten_length: usize,
+    /// News that memory had no room for: a restart finds them again in the journal.
+    pub unwritten_dropped_total: u64,
     /// The database's last refusal; `None` once it works again.
     pub storage_error: Option<String>,
 }

@@ -8,6 +8,7 @@ use record::InstantMs;
 use serde::Serialize;
 
 use crate::notification::{Notification, Status};
+use crate::receivers::OnUncertain;
 
 /// The ways a receiver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -56,6 +57,8 @@ pub struct Route {
     pub target: Target,
     /// Also when the alert is over.
     pub send_resolved: bool,
+    /// What becomes of a delivery that may have arrived.
+    pub on_uncertain: OnUncertain,
 }
 
 /// A delivery's id: `ALERTID-firing-` or `-resolved-` and 16 hex digits of the target. The same after a restart,
@@ -120,6 +123,8 @@ pub struct Delivery {
     pub status: Status,
     /// `duty/email[0]`.
     pub target: String,
+    /// What it is about, in one line; untrusted text.
+    pub title: String,
     /// Where it is in its life.
     pub state: DeliveryState,
     /// Attempts begun.
@@ -134,6 +139,21 @@ pub struct Delivery {
     pub next_ms: InstantMs,
     /// What went wrong last. Holds no secret.
     pub last_error: Option<String>,
+}
+
+/// An attempt as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptRecord {
+    /// 1 for the first.
+    pub number: u32,
+    /// When it began: before its first byte.
+    pub started_ms: InstantMs,
+    /// When its outcome was recorded; `None` while it is under way.
+    pub ended_ms: Option<InstantMs>,
+    /// `sent`, `retry`, `uncertain`, `dead`; `None` while it is under way.
+    pub outcome: Option<String>,
+    /// What the receiver said, or what went wrong. Untrusted text without secrets.
+    pub detail: Option<String>,
 }
 
 /// An attempt under way: what a notifier gets. Nothing in it but `number`, `possible_repeat` and `started_ms`
@@ -271,6 +291,11 @@ impl Outcome {
                 Some(*reason)
             }
         }
+    }
+
+    /// The receiver said something about the message, yes or no: it is there.
+    pub fn is_answered(&self) -> bool {
+        matches!(self, Self::Sent { .. } | Self::Dead { .. })
     }
 
     /// It may have arrived.

@@ -37,7 +37,7 @@ pub async fn run_receiver<N: Notify>(
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     let key = target.to_string();
-    if let Err(error) = outbox.reclaim(&key).await {
+    if let Err(error) = outbox.reclaim(&key, clock()).await {
         tracing::error!(to = key, %error, "outbox: cannot take up the attempts of an earlier sender");
     }
     loop {
@@ -52,7 +52,7 @@ pub async fn run_receiver<N: Notify>(
                 }
                 Duration::ZERO
             }
-            Ok(Next::Wait(due_ms)) if outbox.backlog_len() == 0 => {
+            Ok(Next::Wait(due_ms)) if outbox.unwritten_len() == 0 => {
                 let ms =
                     due_ms.map_or(LOOK_AGAIN_MS, |due| due.saturating_sub(clock()).clamp(1, LOOK_AGAIN_MS));
                 Duration::from_millis(ms.unsigned_abs())
@@ -127,7 +127,7 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
             tracing::warn!(delivery, number, to, %detail, "notification failed, will retry");
         }
         Outcome::Uncertain { .. } => {
-            tracing::warn!(delivery, number, to, %detail, "notification may have arrived, will repeat it");
+            tracing::warn!(delivery, number, to, %detail, "notification may have arrived or not");
         }
         Outcome::Dead { .. } => tracing::error!(delivery, number, to, %detail, "notification given up"),
     }

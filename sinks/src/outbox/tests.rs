@@ -37,14 +37,25 @@ const HOOK: &str = "duty/webhook[0]";
 
 fn routes() -> Vec<Route> {
     let target = |integration| Target { receiver: "duty".to_owned(), integration, index: 0 };
+    let on_uncertain = OnUncertain::Resend;
     vec![
-        Route { target: target(IntegrationKind::Email), send_resolved: true },
-        Route { target: target(IntegrationKind::Webhook), send_resolved: false },
+        Route { target: target(IntegrationKind::Email), send_resolved: true, on_uncertain },
+        Route { target: target(IntegrationKind::Webhook), send_resolved: false, on_uncertain },
     ]
 }
 
+/// Without the reserve, which costs each test 32 MiB of writing.
+fn config() -> OutboxConfig {
+    OutboxConfig { reserve_bytes: 0, ..OutboxConfig::default() }
+}
+
 fn open(scratch: &Scratch) -> Outbox {
-    Outbox::open(&scratch.path("outbox.db"), OutboxConfig::default(), routes()).expect("opens")
+    Outbox::open(&scratch.path("outbox.db"), config(), routes()).expect("opens")
+}
+
+/// Does not wait for the disk: for tests that are not about it.
+fn careless(outbox: &Outbox) {
+    outbox.connection.pragma_update(None, "synchronous", "OFF").expect("a pragma");
 }
 
 fn fired(id: &str) -> Transition {
@@ -101,7 +112,7 @@ fn resolved_waits_for_firing_to_be_sent_or_dead() {
     assert_eq!(due_ids(&outbox, 0, MAIL), [], "under way");
     assert_eq!(outbox.finish_attempt(&first, &failed(), 0).expect("finishes"), DeliveryState::Retry);
     let next_ms = outbox.next_due(MAIL).expect("answers").expect("waits");
-    assert!((500..=1_000).contains(&next_ms), "{next_ms}");
+    assert!((1..=1_000).contains(&next_ms), "{next_ms}");
     assert_eq!(due_ids(&outbox, next_ms - 1, MAIL), []);
     let gone = Outcome::Dead { reason: FailReason::ClientError, detail: "550 no".to_owned() };
     assert_eq!(attempt(&mut outbox, next_ms, MAIL, &gone).1, DeliveryState::Dead);
@@ -134,6 +145,7 @@ fn a_kill_during_an_attempt_leaves_it_uncertain_and_the_repeat_has_the_same_id()
 fn given_up_after_a_day_and_sent_again_by_hand_under_the_same_id() {
     let scratch = Scratch::new();
     let mut outbox = open(&scratch);
+    careless(&outbox);
     outbox.enqueue(&[fired("a")], 0).expect("takes");
     let (mut now_ms, mut tries, mut ids) = (0, 0, std::collections::BTreeSet::new());
     let state = loop {
@@ -145,7 +157,7 @@ fn given_up_after_a_day_and_sent_again_by_hand_under_the_same_id() {
         }
     };
     assert_eq!((state, ids.len()), (DeliveryState::Dead, 1));
-    assert!((290..600).contains(&tries), "{tries} tries");
+    assert!((500..680).contains(&tries), "{tries} tries of 0 to 5 minutes");
     assert!((86_000_000..=86_400_000).contains(&now_ms), "{now_ms} ms");
     let id = ids.into_iter().next().expect("one");
     outbox.resend(&id, now_ms + 5).expect("dead ones can be sent again");
@@ -159,7 +171,7 @@ fn integrations_that_are_gone_leave_dead_deliveries() {
     let scratch = Scratch::new();
     open(&scratch).enqueue(&[fired("a")], 0).expect("takes");
     let only_hook = routes().into_iter().skip(1).collect();
-    let outbox = Outbox::open(&scratch.path("outbox.db"), OutboxConfig::default(), only_hook).expect("opens");
+    let outbox = Outbox::open(&scratch.path("outbox.db"), config(), only_hook).expect("opens");
     let dead = outbox.list(&Filter { state: Some(DeliveryState::Dead), limit: 9, ..Filter::default() });
     let dead = dead.expect("answers");
     assert_eq!(dead.iter().map(|d| d.target.as_str()).collect::<Vec<_>>(), [MAIL]);
@@ -170,7 +182,7 @@ fn integrations_that_are_gone_leave_dead_deliveries() {
 #[test]
 fn a_full_queue_is_bounded_listed_and_counted() {
     let scratch = Scratch::new();
-    let config = OutboxConfig { max_queued: 2, ..OutboxConfig::default() };
+    let config = OutboxConfig { max_queued: 2, ..config() };
     let mut outbox = Outbox::open(&scratch.path("outbox.db"), config, routes()).expect("opens");
     let news: Vec<_> = (0..5).map(|n| fired(&format!("a{n}"))).collect();
     outbox.enqueue(&news, 0).expect("takes");
@@ -211,8 +223,7 @@ fn a_body_that_cannot_be_read_does_not_block_the_others() {
 fn a_newer_file_is_refused() {
     let scratch = Scratch::new();
     open(&scratch).connection.execute("UPDATE schema_version SET version = 99", []).expect("changes");
-    let refused =
-        Outbox::open(&scratch.path("outbox.db"), OutboxConfig::default(), routes()).expect_err("refuses");
+    let refused = Outbox::open(&scratch.path("outbox.db"), config(), routes()).expect_err("refuses");
     assert!(refused.to_string().contains("schema 99"), "{refused}");
 }
 
@@ -238,28 +249,17 @@ fn settings_are_as_durable_as_promised_and_due_uses_its_index() {
 }
 
 #[test]
-fn what_the_database_refuses_is_kept_and_goes_first_later() {
-    let scratch = Scratch::new();
-    let handle = OutboxHandle::new(open(&scratch));
-    handle.break_for_test(true);
-    assert!(handle.enqueue(&[fired("a")], 1).is_err());
-    assert!(handle.enqueue(&[resolved("a")], 2).is_err());
-    assert_eq!((handle.backlog_len(), handle.counts().storage_errors_total), (2, 2));
-    handle.break_for_test(false);
-    assert_eq!(handle.enqueue(&[fired("b")], 3).expect("works again"), 5);
-    let counts = handle.counts();
-    assert_eq!((counts.backlog_length, counts.storage_error), (0, None));
-}
-
-#[test]
 fn a_clock_set_back_silences_nobody() {
     let scratch = Scratch::new();
     let mut outbox = open(&scratch);
     outbox.enqueue(&[fired("a")], 10_000_000).expect("takes");
     attempt(&mut outbox, 10_000_000, MAIL, &failed());
-    assert_eq!(due_ids(&outbox, 10_000_000, MAIL), [], "waits its second");
+    assert_eq!(due_ids(&outbox, 10_000_000, MAIL), [], "waits its part of a second");
     assert_eq!(due_ids(&outbox, 10_000_000 - 3_600_000, MAIL).len(), 1, "an hour back");
 }
 
+mod dead;
 mod model;
+mod receivers;
 mod runner;
+mod storage;

@@ -121,7 +121,7 @@ fn receivers(yaml: &str) -> Vec<Integration> {
 
 /// Retries within milliseconds instead of seconds.
 fn hurried() -> OutboxConfig {
-    OutboxConfig { backoff_min_ms: 2, backoff_max_ms: 20, ..OutboxConfig::default() }
+    OutboxConfig { backoff_min_ms: 2, backoff_max_ms: 20, reserve_bytes: 0, ..OutboxConfig::default() }
 }
 
 fn open(path: &Path, integrations: &[Integration]) -> OutboxHandle {

@@ -7,6 +7,7 @@ use sinks::outbox::{
     Attempt, DeliveryState, FailReason, Filter, IntegrationKind, OutboxHandle, Outcome, Route, Target,
     run_receiver,
 };
+use sinks::receivers::OnUncertain;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -179,7 +180,8 @@ impl Notify for Double {
 async fn a_stop_waits_a_little_and_leaves_the_rest_uncertain() {
     let scratch = Scratch::new();
     let target = Target { receiver: "duty".to_owned(), integration: IntegrationKind::Log, index: 0 };
-    let routes = vec![Route { target: target.clone(), send_resolved: true }];
+    let routes =
+        vec![Route { target: target.clone(), send_resolved: true, on_uncertain: OnUncertain::Resend }];
     let outbox =
         sinks::outbox::Outbox::open(&scratch.path("outbox.db"), super::hurried(), routes).expect("opens");
     let outbox = OutboxHandle::new(outbox);
