@@ -85,6 +85,7 @@ impl JudgeThread {
             if now_ms >= published_ms.saturating_add(PUBLISH_EVERY_MS) || now_ms < published_ms {
                 published_ms = now_ms;
                 publish(&self.engine, &self.progress);
+                self.tellers.retry_unwritten(now_ms);
             }
         }
     }
@@ -194,6 +195,16 @@ pub(crate) fn publish(engine: &Engine, progress: &Progress) {
 }
 
 impl Tellers {
+    /// Tries again what the outbox could not write, once a second at most.
+    fn retry_unwritten(&self, now_ms: InstantMs) {
+        if let Err(error) = self.outbox.retry_unwritten(now_ms) {
+            tracing::error!(
+                "{error}; {} alerts are kept and will be tried again",
+                self.outbox.unwritten_len()
+            );
+        }
+    }
+
     /// Passes transitions on and forgets them.
     pub(crate) fn tell(&self, transitions: &mut Vec<Transition>) {
         if transitions.is_empty() {

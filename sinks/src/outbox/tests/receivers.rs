@@ -8,13 +8,16 @@ use crate::outbox::{BreakerState, Next, OutboxHandle};
 /// One integration's behaviour: what an attempt at an instant comes to and how long it takes.
 type Behaviour = Box<dyn Fn(i64) -> (Outcome, i64)>;
 
+/// An attempt under way: when it ends and what it will have come to.
+type UnderWay = (i64, Attempt, Outcome);
+
 /// A day in which each integration's sender does what the runner does, on one clock that jumps from event to event.
 struct Day {
     handle: OutboxHandle,
     runtime: tokio::runtime::Runtime,
     now_ms: i64,
     /// Per target: its behaviour, and the attempt under way with its end.
-    senders: Vec<(&'static str, Behaviour, Option<(i64, Attempt, Outcome)>)>,
+    senders: Vec<(&'static str, Behaviour, Option<UnderWay>)>,
     /// Arrivals per target: alert and instant.
     arrived: BTreeMap<&'static str, Vec<(String, Status, i64)>>,
     attempts: BTreeMap<&'static str, u32>,
