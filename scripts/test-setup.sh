@@ -11,6 +11,9 @@ need make make
 need openssl openssl
 need python3 python3
 need rsyslogd rsyslog
+# A module of rsyslog is a file, no command.
+module() { compgen -G "/usr/lib*/*/rsyslog/$1.so" >/dev/null || compgen -G "/usr/lib*/rsyslog/$1.so" >/dev/null || packages+=("$2"); }
+module omrelp rsyslog-relp
 need chromium chromium
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then

@@ -17,7 +17,9 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use ingest::Parcel;
-use ingest::{Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, TcpInput, UdpInput, inbox};
+use ingest::{
+    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, RelpInput, TcpInput, UdpInput, inbox,
+};
 use record::FormatSet;
 use sinks::notifier::Integration;
 use tokio::runtime::Runtime;
@@ -40,6 +42,7 @@ const TICKS_MAX: usize = 16;
 enum Bound {
     Tcp(TcpInput),
     Udp(Box<UdpInput>),
+    Relp(RelpInput),
 }
 
 /// One input as pages and metrics name it.
@@ -93,6 +96,12 @@ impl Inputs {
                     let input = TcpInput::bind(config, &context)?;
                     let known = ("tcp", input.local_addr(), input.ledger());
                     bound.push(Bound::Tcp(input));
+                    known
+                }
+                Protocol::Relp => {
+                    let input = RelpInput::bind(config, &context)?;
+                    let known = ("relp", input.local_addr(), input.ledger());
+                    bound.push(Bound::Relp(input));
                     known
                 }
                 Protocol::Udp => {
@@ -164,6 +173,7 @@ impl Node {
         for input in bound {
             match input {
                 Bound::Tcp(input) => drop(listeners.spawn_on(accept(input), runtime.handle())),
+                Bound::Relp(input) => drop(listeners.spawn_on(accept_relp(input), runtime.handle())),
                 Bound::Udp(input) => threads.push(stage("udp", move || Ok(input.run()?))?),
             }
         }
@@ -195,6 +205,21 @@ async fn accept(mut input: TcpInput) {
         }
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// One RELP listener with its sessions, until shutdown.
+async fn accept_relp(mut input: RelpInput) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = input.accept() => match accepted {
+                Some(connection) => drop(sessions.spawn(connection.run())),
+                None => break,
+            },
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+    while sessions.join_next().await.is_some() {}
 }
 
 /// A stage of its own thread. A stage that fails or panics ends the process at once: going on without it would lose or

@@ -139,6 +139,8 @@ impl Acceptor {
                     self.pause = None;
                     if let Some(place) = Places::take(&self.places, peer.ip().to_canonical()) {
                         keep_alive(&stream);
+                        // Answers are small and waited for. If it cannot be set, they are slow.
+                        stream.set_nodelay(true).ok();
                         return Some(Arrival { stream, place });
                     }
                 }

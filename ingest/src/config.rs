@@ -19,6 +19,8 @@ pub enum Protocol {
     /// Messages ended by LF or preceded by their length, told apart message by message (RFC 6587). What the sender
     /// has sent and this node has not read is lost, unseen, when either dies.
     Tcp,
+    /// Messages that are acknowledged once they are durable: what is not acknowledged, the sender sends again.
+    Relp,
 }
 
 /// One listener.
@@ -27,7 +29,7 @@ pub enum Protocol {
 pub struct ListenerConfig {
     /// Its name in sources (`name/peer`), counters and pages: letters, digits, `-`, `_`, `.`.
     pub name: String,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `relp`.
     pub protocol: Protocol,
     /// Where it listens: `127.0.0.1:5514`, `[::]:514`; port 0 takes any free port.
     pub address: SocketAddr,

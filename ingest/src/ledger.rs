@@ -114,6 +114,10 @@ pub struct LedgerSnapshot {
     pub accept_errors: u64,
     /// Connections that ended with an error instead of an end.
     pub read_errors: u64,
+    /// Sessions ended because their sender broke the protocol (RELP).
+    pub session_faults: u64,
+    /// Sessions ended because nothing could be made durable for 30 s (RELP).
+    pub session_stalls: u64,
     /// Size of the kernel's receive buffer as granted (UDP).
     pub receive_buffer_bytes: u64,
     /// When the last record came; counted by whoever makes it durable.
@@ -164,6 +168,8 @@ impl Ledger {
             connections_refused: 0,
             accept_errors: 0,
             read_errors: 0,
+            session_faults: 0,
+            session_stalls: 0,
             receive_buffer_bytes: 0,
             last_received_ms: None,
             decoded: DecodeCounts::default(),
@@ -241,6 +247,14 @@ impl Ledger {
 
     pub(crate) fn read_error(&self) {
         self.lock().read_errors += 1;
+    }
+
+    pub(crate) fn session_fault(&self) {
+        self.lock().session_faults += 1;
+    }
+
+    pub(crate) fn session_stalled(&self) {
+        self.lock().session_stalls += 1;
     }
 
     pub(crate) fn set_receive_buffer(&self, bytes: u64) {

@@ -14,6 +14,7 @@ pub mod journal;
 mod kernel_drops;
 mod kill_point;
 mod ledger;
+mod relp;
 pub mod senders;
 mod stream;
 mod tcp;
@@ -25,6 +26,7 @@ pub use inbox::{Inbox, InboxClosed, InboxConfig, InboxReceiver, MEMORY_PER_BYTE,
 pub use journal::{Journal, JournalConfig, JournalError, JournalReader};
 pub use kill_point::{arm_kill_points, kill_point};
 pub use ledger::{Dropped, Ledger, LedgerSnapshot, ReadCounts, Rejected};
+pub use relp::{RelpConnection, RelpInput};
 pub use senders::{Ident, Senders, SendersConfig};
 pub use tcp::{Connection, TcpInput};
 pub use udp::UdpInput;

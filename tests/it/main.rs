@@ -3,6 +3,7 @@
 mod cli;
 mod durability;
 mod pages;
+mod relp;
 mod rsyslog;
 mod spine;
 mod support;

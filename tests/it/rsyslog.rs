@@ -17,12 +17,13 @@ fn documented(name: &str) -> String {
 }
 
 /// Starts rsyslogd with a documented configuration; it forwards `file` to `port`.
-fn rsyslogd(dir: &Dir, block: &str, file: &Path, port: &str) -> Running {
+pub(crate) fn rsyslogd(dir: &Dir, block: &str, file: &Path, port: &str) -> Running {
     let work = dir.path("rsyslog");
     std::fs::create_dir_all(&work).expect("a folder can be made");
     let config = documented(block)
         .replace("/var/log/payment/trace.log", &file.display().to_string())
-        .replace("port=\"5514\"", &format!("port=\"{port}\""));
+        .replace("port=\"5514\"", &format!("port=\"{port}\""))
+        .replace("port=\"2514\"", &format!("port=\"{port}\""));
     let config = format!("global(workDirectory=\"{}\")\n{config}", work.display());
     let path = dir.write("rsyslog.conf", &config);
     Running::start(

@@ -96,13 +96,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node in `dir` with a UDP and a TCP listener, the shipped rules, and `more` appended to its config.
+    /// Starts a node in `dir` with a UDP, a TCP and a RELP listener, the shipped rules, and `more` appended to its config.
     pub(crate) fn start(dir: &Dir, more: &str) -> Self {
         let data = dir.path("data");
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d");
         let text = format!(
             "data_dir: {}\nlisteners:\n  - {{name: udp, protocol: udp, address: \"127.0.0.1:0\"}}\n  \
-             - {{name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}}\nweb: {{listen_address: \"127.0.0.1:0\"}}\n\
+             - {{name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}}\n  \
+             - {{name: relp, protocol: relp, address: \"127.0.0.1:0\"}}\nweb: {{listen_address: \"127.0.0.1:0\"}}\n\
              rule_files: [{}]\n{more}\n",
             data.display(),
             rules.display()
@@ -117,6 +118,15 @@ impl Node {
         let (process, addresses) = launch(&self.config, &self.data);
         self.process = process;
         self.addresses = addresses;
+    }
+
+    /// From the next start on the listener takes the port that it has now: a sender will look for it there.
+    pub(crate) fn pin(&self, name: &str) {
+        let text = fs::read_to_string(&self.config).expect("the node's config can be read");
+        let free = format!("{{name: {name}, protocol: {name}, address: \"127.0.0.1:0\"}}");
+        let taken = format!("{{name: {name}, protocol: {name}, address: \"{}\"}}", self.address(name));
+        assert!(text.contains(&free), "no listener {name} on a free port in {text}");
+        fs::write(&self.config, text.replace(&free, &taken)).expect("the node's config can be written");
     }
 
     /// `kill -9`.

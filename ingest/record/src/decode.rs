@@ -133,6 +133,11 @@ impl Decoder {
         }
     }
 
+    /// Whether a frame waits for its continuation.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Decodes a frame that [`Decoder::push`] made before (from the journal or the trace store): masked, UTF-8,
     /// unescaped, so none of that is done again, and nothing is counted. `format` is the one the row had. The row
     /// equals the one that `push` made.
