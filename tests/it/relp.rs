@@ -52,7 +52,7 @@ fn omrelp_delivers_each_line_once() {
     let rsyslogd = rsyslogd(&dir, "relp", &file, node.port("relp"));
     node.judged(sent.len() as u64);
     eventually("everything is acknowledged", || {
-        (node.metric("watchroom_input_records_stored_total", "relp") as usize == sent.len()).then_some(())
+        (node.metric("watchroom_input_frames_stored_total", "relp") as usize == sent.len()).then_some(())
     });
     drop(rsyslogd);
     assert_eq!(node.terminate(), Some(0));

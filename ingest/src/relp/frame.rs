@@ -11,9 +11,6 @@ use std::ops::Range;
 
 /// No frame may say that it is longer.
 pub(crate) const DATA_BYTES_MAX: usize = 16 << 20;
-/// TXNR, COMMAND, DATALEN and the spaces after them at their longest.
-pub(crate) const HEADER_BYTES_MAX: usize =
-    NUMBER_DIGITS_MAX + 1 + COMMAND_BYTES_MAX + 1 + NUMBER_DIGITS_MAX + 1;
 const NUMBER_DIGITS_MAX: usize = 9;
 const COMMAND_BYTES_MAX: usize = 32;
 

@@ -43,9 +43,9 @@ impl Payloads {
             self.counts.reject(Rejected::Empty);
             // It is answered in its turn: behind those that are kept back.
             if self.held > 0 {
-                self.held += 1
+                self.held += 1;
             } else {
-                self.settled += 1
+                self.settled += 1;
             }
             return;
         }

@@ -266,16 +266,6 @@ impl Session {
     pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
-
-    /// Whether the client itself asked for the end.
-    pub(crate) fn closed_by_client(&self) -> bool {
-        matches!(self.phase, Phase::Ending(Last::Closed { .. }))
-    }
-
-    /// Messages delivered and not answered.
-    pub(crate) fn unanswered(&self) -> u64 {
-        self.unanswered
-    }
 }
 
 const SERVERCLOSE: &[u8] = b"0 serverclose 0\n";
