@@ -47,6 +47,10 @@ enum Command {
     /// Check configuration and rule files
     #[command(after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --config watchroom.yaml")]
     Check(crate::check::Args),
+    /// Test rules: lines of your choice in, the alerts you expect at given instants out
+    #[command(after_help = "Examples:\n  watchroom test rules.d/tests/network.yaml\n  \
+        watchroom test --diff --junit results.xml rules.d/tests/*.yaml")]
+    Test(crate::rule_test::Args),
     /// Run rules over files of lines and print the alerts they would have raised
     #[command(after_help = "Examples:\n  watchroom backtest --rules rules.d --file yesterday.log\n  \
         watchroom backtest --rules rules.d/network.yaml --file a.log --file b.log --json")]
@@ -72,6 +76,7 @@ impl Cli {
             Command::Generate(args) => crate::generate::run(&args),
             Command::Parse(args) => crate::parse::run(&args),
             Command::Check(args) => crate::check::run(&args),
+            Command::Test(args) => crate::rule_test::run(&args),
             Command::Backtest(args) => crate::backtest::run(&args),
             Command::Trail(args) => crate::traces::trail(&args),
             Command::Search(args) => crate::traces::search(&args),

@@ -18,6 +18,7 @@ mod pipeline;
 mod progress;
 mod replay;
 mod restore;
+mod rule_test;
 mod run;
 mod snapshot;
 mod snapshot_thread;

@@ -14,6 +14,7 @@ mod rule;
 mod spec;
 
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
+pub use condition::duration::parse_duration;
 pub use condition::{Condition, ConditionError};
 pub use engine::{Engine, EngineCounts, KEYS_MAX, RestoreReport, RuleCounts, SnapshotError};
 pub use index::{Hit, RuleIndex};

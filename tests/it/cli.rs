@@ -68,7 +68,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["run", "generate", "parse", "check", "backtest", "trail", "search"] {
+    for command in ["run", "generate", "parse", "check", "test", "backtest", "trail", "search"] {
         let (code, out, _) = watchroom(&[command, "--help"]);
         assert_eq!(code, 0, "{command}");
         assert!(out.contains("Examples:"), "{command}: {out}");

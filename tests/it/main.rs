@@ -5,6 +5,7 @@ mod durability;
 mod pages;
 mod relp;
 mod rsyslog;
+mod rule_tests;
 mod spine;
 mod support;
 mod tidy;

@@ -4,6 +4,7 @@
 
 mod config;
 mod plan;
+mod render;
 
 use std::sync::Arc;
 

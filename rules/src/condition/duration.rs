@@ -17,7 +17,7 @@ pub(crate) const FORM: &str =
 
 /// Reads a duration in milliseconds; `None` when the text is none (units out of order, repeated, unknown or missing,
 /// or more than 64 bits hold).
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+pub fn parse_duration(text: &str) -> Option<i64> {
     if text == "0" {
         return Some(0);
     }
