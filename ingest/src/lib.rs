@@ -18,7 +18,6 @@ mod relp;
 pub mod senders;
 mod stream;
 mod tcp;
-pub mod tls;
 mod udp;
 mod wire;
 

@@ -1,7 +1,5 @@
 //! Listeners on real sockets.
 
-mod certificates;
 mod support;
 mod tcp;
-mod tls;
 mod udp;

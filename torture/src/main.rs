@@ -1,0 +1,2 @@
+//! The long run: `make soak SECONDS=`.
+fn main() {}
