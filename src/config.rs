@@ -22,6 +22,9 @@ const SHIPPED_RULES: [(&str, &str); 1] = [("rules.d/network.yaml", include_str!(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// Where it was read from; `None`: these are the defaults.
+    #[serde(skip)]
+    pub(crate) path: Option<PathBuf>,
     /// Folder of everything this node writes: journal, traces, outbox, addresses.json.
     pub(crate) data_dir: PathBuf,
     /// The platform's time zone: of order-trace lines and of the pages.
@@ -87,6 +90,7 @@ impl Default for Config {
             ListenerConfig::new(name, protocol, SocketAddr::from(([127, 0, 0, 1], 5514)))
         };
         Self {
+            path: None,
             data_dir: PathBuf::from("var"),
             zone: Tz::Asia__Shanghai,
             formats: Vec::new(),
@@ -114,6 +118,7 @@ impl Config {
                 Self::parse(&text, path)?
             }
         };
+        config.path = path.map(Path::to_owned);
         if config.journal.dir.as_os_str().is_empty() {
             config.journal.dir = config.data_dir.join("journal");
         }
@@ -159,6 +164,7 @@ impl Config {
         sinks::receivers::check(&self.receivers)?;
         let formats = self.formats()?;
         for listener in &self.listeners {
+            listener.check(&formats)?;
             if let Some(format) = &listener.format {
                 let known: Vec<&str> = formats.iter().map(|(_, f)| f.name()).collect();
                 ensure!(

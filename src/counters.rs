@@ -16,6 +16,7 @@ use sinks::trace_store::{Found, Search, TraceError, TraceReader};
 use crate::judge_thread::Tellers;
 use crate::pipeline::{Input, Inputs};
 use crate::progress::Progress;
+use crate::reload::Reload;
 
 /// Where the numbers come from.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub(crate) struct Sources {
     pub(crate) progress: Arc<Progress>,
     /// Alert book, outbox, clock.
     pub(crate) tellers: Tellers,
+    /// Reading certificates again.
+    pub(crate) reload: Arc<Reload>,
     /// When the node started.
     pub(crate) started_ms: InstantMs,
 }
@@ -54,6 +57,7 @@ impl Sources {
         rules: &RuleSet,
         progress: &Arc<Progress>,
         tellers: &Tellers,
+        reload: &Arc<Reload>,
     ) -> Self {
         Self {
             inputs: inputs.inputs.clone(),
@@ -61,6 +65,7 @@ impl Sources {
             rules: rules.infos(),
             progress: Arc::clone(progress),
             tellers: tellers.clone(),
+            reload: Arc::clone(reload),
             started_ms: (tellers.clock)(),
         }
     }
@@ -68,6 +73,7 @@ impl Sources {
     /// What the pages need.
     pub(crate) fn deps(self, reader: Arc<dyn TraceReader>, external_url: String, zone: Tz) -> Deps {
         let (counters, metrics, ready) = (self.clone(), self.clone(), Arc::clone(&self.progress));
+        let reload = Arc::clone(&self.reload);
         Deps {
             reader,
             book: self.tellers.book.clone(),
@@ -77,6 +83,7 @@ impl Sources {
                 crate::metrics::render(&metrics.counters(), &metrics.tellers.book.live())
             }),
             ready: Arc::new(move || ready.readiness()),
+            reload: Arc::new(move || reload.now()),
             clock: Arc::clone(&self.tellers.clock),
             zone,
             external_url,
@@ -104,6 +111,12 @@ impl Sources {
                 last_received_ms: ledger.last_received_ms,
                 connections: ledger.connections,
                 truncated: ledger.truncated,
+                handshakes_failed: handshakes_failed(input, &ledger),
+                certificate_ends_ms: input
+                    .tls
+                    .as_ref()
+                    .and_then(|tls| tls.not_after_seconds())
+                    .map(|seconds| seconds * 1_000),
             });
         }
         Counters {
@@ -116,6 +129,7 @@ impl Sources {
             snapshots: self.progress.snapshots(),
             store: self.progress.store(),
             outbox: self.outbox(),
+            reload: self.reload.counters(),
         }
     }
 
@@ -171,4 +185,10 @@ impl Sources {
         }
         receivers
     }
+}
+
+/// By reason; nothing for an input without TLS.
+fn handshakes_failed(input: &Input, ledger: &ingest::LedgerSnapshot) -> BTreeMap<String, u64> {
+    let failed = ledger.handshakes_failed.iter().filter(|_| input.tls.is_some());
+    failed.map(|(fault, count)| (fault.name().to_owned(), *count)).collect()
 }

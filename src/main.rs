@@ -16,6 +16,7 @@ mod output;
 mod parse;
 mod pipeline;
 mod progress;
+mod reload;
 mod replay;
 mod restore;
 mod rule_test;

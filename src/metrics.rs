@@ -51,6 +51,7 @@ pub(crate) fn render(counters: &Counters, live: &[Arc<Alert>]) -> String {
         seconds(counters.started_ms),
     );
     inputs(&mut out, counters);
+    tls(&mut out, counters);
     decoding(&mut out, counters);
     journal_and_store(&mut out, counters);
     engine(&mut out, counters);
@@ -122,6 +123,35 @@ fn inputs(out: &mut Exposition, counters: &Counters) {
             out.sample("watchroom_input_dropped_total", &[("input", &input.name), ("reason", reason)], count);
         }
     }
+}
+
+fn tls(out: &mut Exposition, counters: &Counters) {
+    let failed = "watchroom_input_tls_handshakes_failed_total";
+    out.family(failed, "counter", "TLS handshakes that failed, by reason.");
+    for input in &counters.inputs {
+        for (reason, count) in &input.handshakes_failed {
+            out.sample(failed, &[("input", &input.name), ("reason", reason)], count);
+        }
+    }
+    let ends = "watchroom_input_tls_certificate_not_after_timestamp_seconds";
+    out.family(ends, "gauge", "When the certificate of a listener ends.");
+    for input in &counters.inputs {
+        if let Some(ends_ms) = input.certificate_ends_ms {
+            out.sample(ends, &[("input", &input.name)], seconds(ends_ms));
+        }
+    }
+    out.single(
+        "watchroom_config_last_reload_successful",
+        "gauge",
+        "Whether the last reload (or the start) went well.",
+        u8::from(counters.reload.problem.is_none()),
+    );
+    out.single(
+        "watchroom_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When a reload (or the start) last went well.",
+        seconds(counters.reload.success_ms),
+    );
 }
 
 fn decoding(out: &mut Exposition, counters: &Counters) {

@@ -17,12 +17,14 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use ingest::Parcel;
+use ingest::tls::TlsServer;
 use ingest::{
     Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, RelpInput, TcpInput, UdpInput, inbox,
 };
 use record::FormatSet;
 use sinks::notifier::Integration;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -30,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal_thread::{Entry, JournalThread};
 use crate::judge_thread::JudgeThread;
+use crate::reload::Reload;
 use crate::snapshot_thread::SnapshotThread;
 use crate::store_thread::StoreThread;
 
@@ -55,6 +58,8 @@ pub(crate) struct Input {
     pub(crate) address: SocketAddr,
     /// Its counts.
     pub(crate) ledger: Arc<Ledger>,
+    /// Its TLS side, if it has one.
+    pub(crate) tls: Option<Arc<TlsServer>>,
 }
 
 /// The listeners of a node and the two ends of its inbox.
@@ -91,27 +96,29 @@ impl Inputs {
         let mut bound = Vec::new();
         let mut inputs = Vec::new();
         for config in &config.listeners {
-            let (protocol, address, ledger) = match config.protocol {
+            let (protocol, address, ledger, tls) = match config.protocol {
                 Protocol::Tcp => {
                     let input = TcpInput::bind(config, &context)?;
-                    let known = ("tcp", input.local_addr(), input.ledger());
+                    let name = if config.tls.is_some() { "tls" } else { "tcp" };
+                    let known = (name, input.local_addr(), input.ledger(), input.tls());
                     bound.push(Bound::Tcp(input));
                     known
                 }
                 Protocol::Relp => {
                     let input = RelpInput::bind(config, &context)?;
-                    let known = ("relp", input.local_addr(), input.ledger());
+                    let name = if config.tls.is_some() { "relp-tls" } else { "relp" };
+                    let known = (name, input.local_addr(), input.ledger(), input.tls());
                     bound.push(Bound::Relp(input));
                     known
                 }
                 Protocol::Udp => {
                     let input = UdpInput::bind(config, &context)?;
-                    let known = ("udp", input.local_addr()?, input.ledger());
+                    let known = ("udp", input.local_addr()?, input.ledger(), None);
                     bound.push(Bound::Udp(Box::new(input)));
                     known
                 }
             };
-            inputs.push(Arc::new(Input { name: config.name.clone(), protocol, address, ledger }));
+            inputs.push(Arc::new(Input { name: config.name.clone(), protocol, address, ledger, tls }));
         }
         Ok(Self { bound, inputs, receiver, inbox })
     }
@@ -271,6 +278,34 @@ pub(crate) fn start_pages(
             tracing::error!("pages: {error}");
         }
     })
+}
+
+/// From here on SIGHUP does not end the process, but waits to be heard.
+pub(crate) fn hangups(runtime: &Runtime) -> Result<Signal> {
+    let _guard = runtime.enter();
+    Ok(signal(SignalKind::hangup())?)
+}
+
+/// Reloads at each SIGHUP, as a task.
+pub(crate) fn start_reload(
+    runtime: &Runtime,
+    mut hangups: Signal,
+    reload: &Arc<Reload>,
+    shutdown: &watch::Receiver<bool>,
+) {
+    let (reload, shutdown) = (Arc::clone(reload), shutdown.clone());
+    drop(runtime.spawn(async move {
+        let mut ended = std::pin::pin!(raised(shutdown));
+        loop {
+            tokio::select! {
+                () = &mut ended => return,
+                _ = hangups.recv() => {}
+            }
+            let reload = Arc::clone(&reload);
+            // How it went is logged and kept there.
+            drop(tokio::task::spawn_blocking(move || reload.now()).await);
+        }
+    }));
 }
 
 /// Ready once the flag is raised or its owner is gone.

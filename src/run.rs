@@ -26,6 +26,7 @@ use crate::judge_thread::{JudgeThread, Tellers};
 use crate::opening::Opened;
 use crate::pipeline::{self, Inputs, Node, Stages};
 use crate::progress::Progress;
+use crate::reload::Reload;
 use crate::replay::Replay;
 use crate::restore::{Restored, restore};
 use crate::snapshot_thread::{SnapshotThread, Snapshots};
@@ -113,9 +114,12 @@ impl Setup {
         progress.set_trouble("start", Some("replaying the journal".to_owned()));
         let (shutdown, shutdown_rx) = watch::channel(false);
         let (senders_shutdown, senders_rx) = watch::channel(false);
+        let hangups = pipeline::hangups(runtime)?;
 
         let mut opened = Opened::open(config, &formats, &progress)?;
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
+        let reload = Reload::new(config, &inputs, &clock);
+        pipeline::start_reload(runtime, hangups, &reload, &senders_rx);
         let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
             || {
                 format!(
@@ -139,7 +143,7 @@ impl Setup {
         let restored = restore(taken, durable_lsn, rules, &formats, &tellers, &progress);
         let replay = opened.replay(restored.lsn, &formats)?;
 
-        let sources = Sources::new(&inputs, &formats, rules, &progress, &tellers);
+        let sources = Sources::new(&inputs, &formats, rules, &progress, &tellers, &reload);
         let deps = sources.deps(Arc::clone(&opened.reader), external_url, config.zone);
         let pages = pipeline::start_pages(runtime, web, deps, &senders_rx);
         let senders = pipeline::start_senders(runtime, integrations, &tellers.outbox, &clock, &senders_rx);

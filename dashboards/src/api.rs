@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::ask::AskError;
 use crate::page::search::SearchForm;
 use crate::view::{RecordView, Viewer, trail_view};
-use crate::{App, Readiness, page};
+use crate::{App, Readiness, guard, page};
 
 /// Rows of a search when no limit is given.
 const ROWS_DEFAULT: usize = 200;
@@ -116,6 +116,19 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
 /// The process answers.
 pub(crate) async fn healthy() -> &'static str {
     "healthy\n"
+}
+
+/// Reads certificates and allow-lists again: 200, or 500 with what is wrong.
+pub(crate) async fn reload(State(app): State<App>, request: axum::extract::Request) -> Response {
+    if let Err(why) = guard::is_from_here(&request) {
+        return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
+    }
+    let reload = app.deps.reload;
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(Ok(())) => "reloaded\n".into_response(),
+        Ok(Err(problem)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{problem}\n")).into_response(),
+        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// 200 when the node does its work, else 503 with the reason.

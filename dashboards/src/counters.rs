@@ -28,6 +28,17 @@ pub struct Counters {
     pub store: StoreCounters,
     /// One entry per receiver, in the order of the routing file.
     pub outbox: Vec<ReceiverCounters>,
+    /// Reading certificates again.
+    pub reload: ReloadCounters,
+}
+
+/// How the last reload went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ReloadCounters {
+    /// When one last went well; the start counts.
+    pub success_ms: InstantMs,
+    /// Why the last one did not.
+    pub problem: Option<String>,
 }
 
 /// The loss ledger of one input: every frame received is accounted for.
@@ -35,7 +46,7 @@ pub struct Counters {
 pub struct InputCounters {
     /// Its name in the configuration.
     pub name: String,
-    /// `udp`, `tcp`, `tls`, `relp`, `kafka`, `file`.
+    /// `udp`, `tcp`, `tls`, `relp`, `relp-tls`, `kafka`, `file`.
     pub protocol: String,
     /// Where it listens or reads.
     pub address: String,
@@ -59,6 +70,10 @@ pub struct InputCounters {
     pub connections: u64,
     /// Frames stored cut at the length bound.
     pub truncated: u64,
+    /// TLS handshakes that failed, by reason; empty without TLS.
+    pub handshakes_failed: BTreeMap<String, u64>,
+    /// When its own certificate ends; `None` without TLS.
+    pub certificate_ends_ms: Option<InstantMs>,
 }
 
 impl InputCounters {

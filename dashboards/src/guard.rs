@@ -1,5 +1,7 @@
 //! What protects the visitor's browser: response headers, and the refusal of foreign host names on loopback.
 
+use std::net::IpAddr;
+
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -38,6 +40,36 @@ pub(crate) async fn loopback_host(external_host: String, request: Request, next:
     headers((StatusCode::MISDIRECTED_REQUEST, text).into_response()).await
 }
 
+/// Where a request comes from, put there by whoever accepted its connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitor(pub(crate) IpAddr);
+
+/// Refuses what did not come from this machine, directly, by its own will: there is no login yet that could say who
+/// may change something.
+///
+/// # Errors
+/// Why it is refused.
+pub(crate) fn is_from_here(request: &Request) -> Result<(), &'static str> {
+    let headers = request.headers();
+    let visitor = request.extensions().get::<Visitor>();
+    if !visitor.is_some_and(|visitor| visitor.0.to_canonical().is_loopback()) {
+        return Err("only from this machine: send SIGHUP, or ask at 127.0.0.1");
+    }
+    if ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name)) {
+        return Err("only from this machine, not through a proxy");
+    }
+    // A browser says from which page a request comes, and cannot be made to hide it.
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let foreign_site = text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let own = text("host").unwrap_or_default();
+    let foreign_origin = text("origin")
+        .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != own));
+    if foreign_site || foreign_origin {
+        return Err("not from another site's page");
+    }
+    Ok(())
+}
+
 fn is_own_name(name: &str, external_host: &str) -> bool {
     let address = name.trim_start_matches('[').trim_end_matches(']');
     address.parse::<std::net::IpAddr>().is_ok()
@@ -63,6 +95,43 @@ pub(crate) fn url_host(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_may_change_something() {
+        let check = |visitor: Option<&str>, headers: &[(&str, &str)]| {
+            let mut request = axum::http::Request::post("/-/reload").header("host", "localhost:9650");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let mut request = request.body(axum::body::Body::empty()).unwrap();
+            if let Some(visitor) = visitor {
+                request.extensions_mut().insert(Visitor(visitor.parse().unwrap()));
+            }
+            is_from_here(&request).is_ok()
+        };
+        for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(check(Some(own), &[]), "{own}");
+        }
+        assert!(check(
+            Some("::1"),
+            &[("origin", "http://localhost:9650"), ("sec-fetch-site", "same-origin")]
+        ));
+        for foreign in ["10.0.0.7", "::ffff:10.0.0.7", "fe80::1"] {
+            assert!(!check(Some(foreign), &[]), "{foreign}");
+        }
+        assert!(!check(None, &[]));
+        for header in [
+            ("origin", "http://evil.example"),
+            ("origin", "http://localhost:1"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("x-forwarded-for", "10.0.0.7"),
+            ("forwarded", "for=10.0.0.7"),
+        ] {
+            assert!(!check(Some("127.0.0.1"), &[header]), "{header:?}");
+        }
+    }
 
     #[test]
     fn own_names() {

@@ -18,7 +18,7 @@ pub mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono_tz::Tz;
 use record::{FormatSet, InstantMs};
 use sinks::alert_book::AlertBook;
@@ -26,7 +26,7 @@ use sinks::trace_store::TraceReader;
 
 pub use counters::{
     Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, ReceiverCounters, RuleCounters, SnapshotCounters, StoreCounters,
+    JournalCounters, ReceiverCounters, ReloadCounters, RuleCounters, SnapshotCounters, StoreCounters,
 };
 pub use serve::{CONNECTIONS_MAX, serve};
 
@@ -54,6 +54,9 @@ pub struct Deps {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the node does its work.
     pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// Reads what can be read again while the node works (certificates, allow-lists); may block. An error says what is
+    /// wrong, and nothing has changed then.
+    pub reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The clock.
     pub clock: Arc<dyn Fn() -> InstantMs + Send + Sync>,
     /// The platform's zone: pages show and read times in it.
@@ -71,7 +74,7 @@ struct App {
     asker: ask::Asker,
 }
 
-/// All routes. None changes anything; only GET and HEAD are answered.
+/// All routes. Only GET and HEAD are answered, but for `POST /-/reload`, which only a visitor on this machine may ask for.
 pub fn router(deps: Deps) -> Router {
     let asker = ask::Asker::new(Arc::clone(&deps.reader));
     Router::new()
@@ -91,6 +94,7 @@ pub fn router(deps: Deps) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
+        .route("/-/reload", post(api::reload))
         .fallback(page::not_found)
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(App { deps, asker })

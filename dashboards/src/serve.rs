@@ -62,9 +62,10 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => seats.retain(|seat| !seat.task.is_finished()),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if make_room(&mut seats) => {
+                Ok((stream, peer)) if make_room(&mut seats) => {
+                    let visitor = guard::Visitor(peer.ip());
                     let answering = Arc::new(AtomicUsize::new(0));
-                    let served = connection(stream, app.clone(), Arc::clone(&answering), ended.clone());
+                    let served = connection(stream, visitor, app.clone(), Arc::clone(&answering), ended.clone());
                     seats.push_back(Seat { task: connections.spawn(served), answering });
                 }
                 Ok((stream, _)) => {
@@ -113,11 +114,13 @@ impl Drop for Answering {
 
 async fn connection(
     stream: TcpStream,
+    visitor: guard::Visitor,
     app: Router,
     answering: Arc<AtomicUsize>,
     mut ended: watch::Receiver<()>,
 ) {
-    let service = hyper::service::service_fn(move |request| {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(visitor);
         let running = Answering::new(&answering);
         let answer = app.clone().oneshot(request);
         async move {

@@ -18,6 +18,8 @@ const STALE_MS: i64 = 60_000;
 const SILENT_MS: i64 = 60_000;
 /// No line from any input for this long: it says so in red.
 const MUTE_MS: i64 = 300_000;
+/// A certificate that ends so soon should have been renewed.
+const CERTIFICATE_SOON_MS: i64 = 14 * 86_400_000;
 /// Alerts shown; the rest is a line with their number.
 const ALERTS_MAX: usize = 60;
 
@@ -118,6 +120,18 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
         let name = &input.name;
         let by = input.imbalance();
         add("warn", format!("The loss ledger of input {name} does not add up: {by} unaccounted for."));
+    }
+    for input in &counters.inputs {
+        let Some(left_ms) = input.certificate_ends_ms.map(|ends_ms| ends_ms - now_ms) else { continue };
+        let name = &input.name;
+        if left_ms <= 0 {
+            add("bad", format!("The certificate of input {name} has expired: senders refuse it."));
+        } else if left_ms < CERTIFICATE_SOON_MS {
+            add("warn", format!("The certificate of input {name} expires in {}.", times::duration(left_ms)));
+        }
+    }
+    if let Some(problem) = &counters.reload.problem {
+        add("warn", format!("The last reload failed, what was before stays in use: {problem}"));
     }
     let dead: u64 = counters.outbox.iter().map(|receiver| receiver.dead).sum();
     if dead > 0 {
@@ -225,6 +239,26 @@ mod tests {
     fn quiet_when_all_is_well() {
         check(&healthy(), "", &[]);
         check(&Counters::default(), "", &[]);
+    }
+
+    #[test]
+    fn certificates_and_reloads_are_told_of() {
+        let mut counters = healthy();
+        counters.inputs[0].certificate_ends_ms = Some(NOW_MS + CERTIFICATE_SOON_MS);
+        check(&counters, "", &[]);
+        counters.inputs[0].certificate_ends_ms = Some(NOW_MS + 86_400_000);
+        counters.reload.problem = Some("tls.key: k.pem: is not PEM".to_owned());
+        check(
+            &counters,
+            "",
+            &[
+                "warn: The certificate of input tcp-514 expires in 1 d 00 h.",
+                "warn: The last reload failed, what was before stays in use: tls.key: k.pem: is not PEM",
+            ],
+        );
+        counters.inputs[0].certificate_ends_ms = Some(NOW_MS);
+        counters.reload.problem = None;
+        check(&counters, "", &["bad: The certificate of input tcp-514 has expired: senders refuse it."]);
     }
 
     #[test]

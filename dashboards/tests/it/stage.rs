@@ -365,6 +365,7 @@ pub(crate) fn counters() -> Counters {
             ReceiverCounters { receiver: "duty-wecom".into(), pending: 1, sent: 118, failed: 3, dead: 0 },
             ReceiverCounters { receiver: "duty-sms".into(), pending: 0, sent: 20, failed: 9, dead: 1 },
         ],
+        reload: dashboards::ReloadCounters::default(),
     }
 }
 
@@ -458,6 +459,7 @@ pub(crate) fn deps() -> Deps {
         counters: Arc::new(counters),
         metrics: Arc::new(|| "# TYPE watchroom_up gauge\nwatchroom_up 1\n".to_owned()),
         ready: Arc::new(|| Readiness::Ready),
+        reload: Arc::new(|| Ok(())),
         clock: Arc::new(|| NOW_MS),
         zone: chrono_tz::Asia::Shanghai,
         external_url: String::new(),
