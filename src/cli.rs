@@ -66,6 +66,9 @@ enum Command {
         watchroom search --text timeout --json"
     )]
     Search(crate::traces::SearchArgs),
+    /// Look at the journal: what it holds, whether it is whole
+    #[command(subcommand)]
+    Journal(crate::journal_command::Command),
 }
 
 impl Cli {
@@ -80,6 +83,7 @@ impl Cli {
             Command::Backtest(args) => crate::backtest::run(&args),
             Command::Trail(args) => crate::traces::trail(&args),
             Command::Search(args) => crate::traces::search(&args),
+            Command::Journal(command) => crate::journal_command::run(&command),
         }
     }
 }

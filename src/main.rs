@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod counters;
 mod generate;
+mod journal_command;
 mod journal_thread;
 mod judge_thread;
 mod lines;

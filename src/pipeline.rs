@@ -1,7 +1,7 @@
 //! All tasks, threads, queues and bounds of a running node, in one place.
 //!
 //! ```text
-//! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Parcel--> store thread
+//! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Parcel--> store thread --> filing thread
 //!                                                                  \-> alert book, outbox --> one task per receiver
 //!                                                                  \-> snapshot thread, which also watches the disk
 //! ```
@@ -159,7 +159,14 @@ impl Node {
         let store_tx = match stages.store {
             Some(make) => {
                 let (parcels_tx, parcels_rx) = sync_channel(PARCELS_MAX);
-                let store = make(parcels_rx);
+                let mut store = make(parcels_rx);
+                // It ends when the store thread has had its last file made.
+                if let Some(filing) = store.writer.split() {
+                    stage_threads.push(stage("filing", move || {
+                        filing.run();
+                        Ok(())
+                    })?);
+                }
                 stage_threads.push(stage("store", move || store.run())?);
                 Some(parcels_tx)
             }

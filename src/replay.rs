@@ -81,6 +81,11 @@ impl Replay {
         self.last
     }
 
+    /// Goes on to this position, inclusive.
+    pub(crate) fn go_on_to(&mut self, last: Lsn) {
+        self.end = last.saturating_add(1);
+    }
+
     /// How many positions are still to be read.
     pub(crate) fn left(&self) -> u64 {
         self.end.saturating_sub(self.last + 1)

@@ -1,6 +1,6 @@
-//! The store thread: files the judged batches; when the store fails, feeds it again from the journal.
+//! The store thread: gives the judged batches to the store; when the store fails, feeds it again from the journal.
 //!
-//! Refuses to know: how records are kept.
+//! Files are made on the filing thread meanwhile. Refuses to know: how records are kept.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +96,10 @@ impl StoreThread {
             Some(_) => "the journal keeps the records meanwhile",
             None => "there is no journal: what does not fit into memory is lost",
         };
+        // Taking rows works while making files of them does not: that is no recovery.
+        if done.is_ok() && self.writer.is_failing() {
+            return;
+        }
         let why = done.err().map(|error| format!("{error}; {rescue}"));
         if why != self.trouble {
             match &why {
@@ -135,7 +139,7 @@ impl StoreThread {
 
     fn publish(&self) {
         let stats = self.writer.stats();
-        self.progress.stored_lsn.store(self.writer.stored_lsn(), Relaxed);
+        self.progress.stored_lsn.store(stats.stored_lsn, Relaxed);
         self.progress.fresh_rows.store(stats.fresh_rows as u64, Relaxed);
         self.progress.files.store(stats.files as u64, Relaxed);
     }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::ledger::Ledger;
+use crate::tls::TlsServer;
 use crate::wire::{Peer, Wire};
 
 /// Pause after the system refused a connection (no file descriptors, say), doubled each time in a row up to
@@ -36,6 +37,7 @@ pub(crate) struct Acceptor {
     /// After the last accept failed: how long to wait before the next.
     pause: Option<Duration>,
     places: Arc<Places>,
+    tls: Option<Arc<TlsServer>>,
 }
 
 #[derive(Debug)]
@@ -74,18 +76,24 @@ pub(crate) struct Place {
 pub(crate) struct Arrival {
     stream: TcpStream,
     place: Place,
+    tls: Option<Arc<TlsServer>>,
+    shutdown: watch::Receiver<bool>,
 }
 
 impl Acceptor {
-    /// Takes the address. Within a tokio runtime.
+    /// Reads the TLS files if there are any and takes the address. Within a tokio runtime.
     ///
     /// # Errors
-    /// The address is taken or not ours.
+    /// The address is taken or not ours; TLS files that cannot be used.
     pub(crate) fn bind(
         config: &ListenerConfig,
         context: &InputContext,
         ledger: Arc<Ledger>,
     ) -> Result<Self, InputError> {
+        let tls = match &config.tls {
+            Some(tls) => Some(Arc::new(TlsServer::load(&config.name, tls, &context.clock, &ledger)?)),
+            None => None,
+        };
         let fail = |source| InputError::Bind { name: config.name.clone(), address: config.address, source };
         let listener = std::net::TcpListener::bind(config.address).map_err(fail)?;
         listener.set_nonblocking(true).map_err(fail)?;
@@ -102,12 +110,17 @@ impl Acceptor {
             ledger,
             taken: Mutex::default(),
         });
-        Ok(Self { listener, local_addr, shutdown: context.shutdown.clone(), pause: None, places })
+        Ok(Self { listener, local_addr, shutdown: context.shutdown.clone(), pause: None, places, tls })
     }
 
     /// Where it listens (the real port when port 0 was asked for).
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Its TLS side, if it has one.
+    pub(crate) fn tls(&self) -> Option<&Arc<TlsServer>> {
+        self.tls.as_ref()
     }
 
     /// The next connection within the bounds; `None` when the node shuts down and all that waited were accepted.
@@ -141,7 +154,8 @@ impl Acceptor {
                         keep_alive(&stream);
                         // Answers are small and waited for. If it cannot be set, they are slow.
                         stream.set_nodelay(true).ok();
-                        return Some(Arrival { stream, place });
+                        let (tls, shutdown) = (self.tls.clone(), self.shutdown.clone());
+                        return Some(Arrival { stream, place, tls, shutdown });
                     }
                 }
                 Err(error) => {
@@ -207,8 +221,18 @@ impl Arrival {
     /// Makes the connection ready for talk: at once over plain TCP, after the handshake over TLS. `None`: it did not
     /// come to that; why is counted.
     pub(crate) async fn open(self) -> Option<Wire> {
-        let peer = Peer { address: self.place.address, name: None };
-        Some(Wire::plain(self.stream, peer, self.place))
+        let Self { stream, place, tls, mut shutdown } = self;
+        let address = place.address;
+        let Some(tls) = tls else {
+            return Some(Wire::plain(stream, Peer { address, name: None }, place));
+        };
+        // Before its end nothing was received: at shutdown there is nothing to take.
+        let (stream, name) = tokio::select! {
+            biased;
+            done = tls.handshake(stream, address) => done?,
+            () = down(&mut shutdown) => return None,
+        };
+        Some(Wire::tls(stream, Peer { address, name }, place))
     }
 }
 

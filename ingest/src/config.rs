@@ -9,6 +9,7 @@ use record::{FormatId, FormatSet, InstantMs};
 use tokio::sync::watch;
 
 use crate::inbox::Inbox;
+use crate::tls::TlsConfig;
 
 /// How senders talk to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -50,6 +51,9 @@ pub struct ListenerConfig {
     /// may lose per connection (default: the kernel's choice).
     #[serde(default)]
     pub receive_buffer_bytes: Option<usize>,
+    /// TLS on this listener (tcp: syslog over TLS, RFC 5425). Without it everything is sent in the clear.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
 }
 
 fn default_max_frame_bytes() -> usize {
@@ -74,6 +78,7 @@ impl ListenerConfig {
             max_connections: default_max_connections(),
             max_connections_per_peer: default_max_connections_per_peer(),
             receive_buffer_bytes: None,
+            tls: None,
         }
     }
 
@@ -89,6 +94,16 @@ impl ListenerConfig {
         }
         if !(1024..=16 << 20).contains(&self.max_frame_bytes) {
             return fail(format!("max_frame_bytes is {}, must be 1024 to 16777216", self.max_frame_bytes));
+        }
+        if let Some(tls) = &self.tls {
+            if self.protocol == Protocol::Udp {
+                return fail(
+                    "tls: datagrams cannot be protected; use protocol tcp, or remove the section".to_owned(),
+                );
+            }
+            if let Err(problem) = tls.check() {
+                return fail(problem);
+            }
         }
         let Some(wanted) = &self.format else { return Ok(None) };
         if let Some(format) = formats.find(wanted) {

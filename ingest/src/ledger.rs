@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use record::{DecodeCounts, FrameFault, InstantMs};
 
+use crate::tls::HandshakeFault;
+
 /// Why bytes that arrived became no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rejected {
@@ -118,6 +120,8 @@ pub struct LedgerSnapshot {
     pub session_faults: u64,
     /// Sessions ended because nothing could be made durable for 30 s (RELP).
     pub session_stalls: u64,
+    /// TLS handshakes that failed, by reason, in the order of [`HandshakeFault::ALL`].
+    pub handshakes_failed: [(HandshakeFault, u64); HandshakeFault::ALL.len()],
     /// Size of the kernel's receive buffer as granted (UDP).
     pub receive_buffer_bytes: u64,
     /// When the last record came; counted by whoever makes it durable.
@@ -170,6 +174,7 @@ impl Ledger {
             read_errors: 0,
             session_faults: 0,
             session_stalls: 0,
+            handshakes_failed: HandshakeFault::ALL.map(|fault| (fault, 0)),
             receive_buffer_bytes: 0,
             last_received_ms: None,
             decoded: DecodeCounts::default(),
@@ -257,6 +262,10 @@ impl Ledger {
         self.lock().session_stalls += 1;
     }
 
+    pub(crate) fn handshake_failed(&self, fault: HandshakeFault) {
+        self.lock().handshakes_failed[fault as usize].1 += 1;
+    }
+
     pub(crate) fn set_receive_buffer(&self, bytes: u64) {
         self.lock().receive_buffer_bytes = bytes;
     }
@@ -271,6 +280,11 @@ impl LedgerSnapshot {
     /// Rejected frames for a reason.
     pub fn rejected(&self, reason: Rejected) -> u64 {
         self.rejected[reason as usize].1
+    }
+
+    /// Failed TLS handshakes for a reason.
+    pub fn handshakes_failed(&self, fault: HandshakeFault) -> u64 {
+        self.handshakes_failed[fault as usize].1
     }
 
     /// Lost messages for a reason.

@@ -18,6 +18,7 @@ mod relp;
 pub mod senders;
 mod stream;
 mod tcp;
+pub mod tls;
 mod udp;
 mod wire;
 

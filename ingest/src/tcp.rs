@@ -19,6 +19,7 @@ use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
 use crate::ledger::Ledger;
 use crate::stream::{End, StreamDecoder};
+use crate::tls::TlsServer;
 use crate::wire::Wire;
 
 /// A connection silent for so long gives back its memory, and a frame that waited for its continuation is whole.
@@ -78,6 +79,11 @@ impl TcpInput {
     /// Its counters.
     pub fn ledger(&self) -> Arc<Ledger> {
         Arc::clone(&self.shared.ledger)
+    }
+
+    /// Its TLS side, if it has one.
+    pub fn tls(&self) -> Option<Arc<TlsServer>> {
+        self.acceptor.tls().cloned()
     }
 
     /// The next connection within the bounds; `None` when the node shuts down and all that waited were accepted.

@@ -64,7 +64,6 @@ impl Wire {
         Self { stream: Stream::Plain(stream), peer, _place: place }
     }
 
-    #[expect(dead_code, reason = "the handshake comes with the tls section of the configuration")]
     pub(crate) fn tls(stream: TlsStream<TcpStream>, peer: Peer, place: Place) -> Self {
         Self { stream: Stream::Tls(Box::new(Tls { stream, deferred: None })), peer, _place: place }
     }
@@ -105,6 +104,15 @@ impl Wire {
             Stream::Plain(stream) => recv_now(stream, space),
             Stream::Tls(tls) => tls.read(space, recv_now),
         }
+    }
+}
+
+impl Drop for Tls {
+    /// Says that this was the end and no accident (RFC 5425 section 4.4), as far as the socket takes it now.
+    fn drop(&mut self) {
+        let (stream, session) = self.stream.get_mut();
+        session.send_close_notify();
+        flush(stream, session);
     }
 }
 
@@ -166,6 +174,11 @@ fn read_record(
         }
         processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     }
+}
+
+/// Writes what the session wants to say as far as the socket takes it now.
+fn flush(stream: &TcpStream, session: &mut ServerConnection) {
+    while session.wants_write() && session.write_tls(&mut Sink(stream)).is_ok_and(|written| written > 0) {}
 }
 
 struct Source<F>(F);

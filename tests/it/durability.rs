@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 
+use serde_json::Value;
+
 use crate::support::{Dir, MailServer, Node, eventually, http_get, order_of, soon, traffic, watchroom};
 
 #[test]
@@ -149,4 +151,135 @@ fn a_second_node_on_the_same_data_is_refused_and_changes_nothing() {
     assert!(err.contains("used by another process"), "{err}");
     assert!(unfinished.exists(), "a file that the node at work may be writing was removed");
     assert_eq!(node.get("/-/healthy"), "healthy\n");
+}
+
+/// Lines of an incident that fires and, `after_s` later, more of the same or silence.
+fn incident(dir: &Dir, name: &str, seed: &str, lines: &str, incident: &str) -> Vec<String> {
+    let start = soon();
+    let args = [
+        "--seed",
+        seed,
+        "--lines",
+        lines,
+        "--lines-per-second",
+        "400",
+        "--start",
+        &start,
+        "--incident",
+        incident,
+    ];
+    traffic(dir, name, &args).1
+}
+
+fn status(node: &Node) -> Value {
+    serde_json::from_str(&node.get("/api/v1/status")).expect("the status is JSON")
+}
+
+/// Waits for a snapshot that stands for everything received so far.
+fn snapshot_of_everything(node: &Node) -> Value {
+    let durable = status(node)["journal"]["durable_lsn"].as_u64().expect("a position");
+    eventually("a snapshot of everything received", || {
+        let status = status(node);
+        (status["snapshot"]["lsn"].as_u64()? >= durable).then_some(status)
+    })
+}
+
+/// The states of the snapshots, and what judging the whole journal from nothing gives at their positions.
+fn verified(dir: &Dir) -> Vec<Value> {
+    let config = dir.path("watchroom.yaml").display().to_string();
+    let (code, out, err) = watchroom(&["journal", "verify", "--replay", "--json", "--config", &config]);
+    assert_eq!(code, 0, "{out}{err}");
+    out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+fn alerts(node: &Node) -> Vec<(String, String, String)> {
+    let body: Value = serde_json::from_str(&node.get("/api/v1/alerts")).expect("alerts are JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let alerts = body["data"]["alerts"].as_array().expect("a list").iter();
+    alerts.map(|a| (text(&a["labels"]["channel"]), text(&a["state"]), text(&a["activeAt"]))).collect()
+}
+
+#[test]
+fn a_restart_goes_on_from_the_snapshot_with_the_same_state() {
+    let dir = Dir::new("snapshot");
+    let mut node = Node::start(&dir, "snapshot_interval_ms: 200");
+    let lines = incident(&dir, "t.log", "31", "30000", "network:GHT@+10s");
+    let (first, rest) = lines.split_at(15_000);
+    send(&node, first);
+    node.judged(15_000);
+    let kept = snapshot_of_everything(&node);
+    let fired = alerts(&node);
+    assert!(fired.iter().any(|(channel, state, _)| channel == "GHT" && state == "firing"), "{fired:?}");
+    node.kill();
+    node.restart();
+    node.ready();
+    assert_eq!(alerts(&node), fired, "the firing alert goes on as it was");
+    assert!(
+        node.metric("watchroom_snapshot_lsn", "") as u64 >= kept["snapshot"]["lsn"].as_u64().unwrap_or(0)
+    );
+    send(&node, rest);
+    node.judged(30_000);
+    assert_eq!(node.metric("watchroom_engine_records_total", "") as u64, 30_000, "none twice");
+    node.kill();
+    node.restart();
+    node.ready();
+    let last = snapshot_of_everything(&node);
+    let found = verified(&dir);
+    let snapshots: Vec<&Value> = found.iter().filter(|line| line["kind"] == "snapshot").collect();
+    assert!(!snapshots.is_empty(), "there is something to compare: {found:?}");
+    assert!(snapshots.iter().all(|line| line["identical"] == true), "{snapshots:?}");
+    let same = snapshots.iter().find(|line| line["lsn"] == last["snapshot"]["lsn"]);
+    if let Some(same) = same {
+        assert_eq!(same["replayed_hash"], last["snapshot"]["state_hash"], "what the node says of itself");
+    }
+    // An orderly end leaves a snapshot of everything.
+    assert_eq!(node.terminate(), Some(0));
+    let found = verified(&dir);
+    let newest = found.iter().rfind(|line| line["kind"] == "snapshot").expect("a snapshot is there");
+    let last_lsn = &found.last().expect("a summary")["replayed_to"];
+    assert_eq!(&newest["lsn"], last_lsn, "{found:?}");
+}
+
+#[test]
+fn a_damaged_snapshot_is_named_and_the_one_before_taken() {
+    let dir = Dir::new("snapdamage");
+    let mut node = Node::start(&dir, "snapshot_interval_ms: 100");
+    let lines = incident(&dir, "t.log", "32", "20000", "network:GHT@+10s");
+    send(&node, &lines);
+    node.judged(20_000);
+    snapshot_of_everything(&node);
+    eventually("two snapshots", || {
+        (node.metric("watchroom_snapshots_written_total", "") >= 2.0).then_some(())
+    });
+    let fired = alerts(&node);
+    node.kill();
+    let folder = dir.path("data/snapshots");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("there are snapshots")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "snap"))
+        .map(|path| (path.clone(), std::fs::read(path).expect("it can be read")))
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2);
+    // The newest loses a bit, then both.
+    for damaged in [1, 0] {
+        let middle = files[damaged].1.len() / 2;
+        files[damaged].1[middle] ^= 4;
+        std::fs::remove_dir_all(&folder).expect("the folder can be emptied");
+        std::fs::create_dir(&folder).expect("and made again");
+        for (path, bytes) in &files {
+            std::fs::write(path, bytes).expect("a file can be written");
+        }
+        node.restart();
+        node.ready();
+        assert_eq!(alerts(&node), fired);
+        let unusable =
+            node.metric("watchroom_snapshots_missed_total", "reason=\"unusable_at_start\"") as usize;
+        assert_eq!(unusable, 2 - damaged);
+        assert_eq!(node.metric("watchroom_engine_records_total", "") as u64, 20_000);
+        node.kill();
+    }
+    let log = std::fs::read_to_string(dir.path("node.log")).expect("the node logs");
+    assert!(log.contains("is damaged: its checksum does not fit"), "{log}");
 }

@@ -76,13 +76,21 @@ impl JournalReader {
             match front {
                 Front::Entry if current.expected() >= self.from_lsn => return Ok(true),
                 Front::Entry => drop(current.take()),
-                Front::End | Front::Bad(_) => {
-                    if let Turn::Wait = self.turn(front)? {
-                        return Ok(false);
-                    }
-                }
+                Front::End | Front::Bad(_) => match self.turn(front) {
+                    Ok(Turn::Go) => {}
+                    Ok(Turn::Wait) => return Ok(false),
+                    Err(error) if !self.pass_over(&error)? => return Err(error),
+                    Err(_unneeded) => {}
+                },
             }
         }
+    }
+
+    /// Damage before the wanted position concerns nobody: goes on behind it. False if it may reach beyond.
+    fn pass_over(&mut self, error: &JournalError) -> Result<bool, JournalError> {
+        let Some(current) = &mut self.current else { return Ok(false) };
+        let before = matches!(error, JournalError::Corrupt { .. }) && current.expected() < self.from_lsn;
+        Ok(before && current.skip(self.from_lsn - 1)?.is_some())
     }
 
     /// At the end of what the current segment has: is there a next one, more to come, or damage?
@@ -100,20 +108,23 @@ impl JournalReader {
             return Err(JournalError::Released { lsn: expected, first });
         }
         let later = listing.segments.iter().find(|segment| segment.first_lsn > first_lsn);
-        let proof = match (later, front) {
-            (Some(later), _) => Some(format!("but segment {:020} exists", later.first_lsn)),
-            (None, Front::Bad(_)) => {
-                let found = current.later_group()?;
-                found.map(|(lsn, at)| format!("but entry {lsn} of a later commit stands at byte {at}"))
-            }
-            (None, _) => None,
+        let later_lsn = later.map(|later| later.first_lsn);
+        let proof = match (later_lsn, front) {
+            (None, Front::Bad(_)) => current.later_group()?,
+            _ => None,
         };
-        let Some(proof) = proof else { return Ok(Turn::Wait) };
-        // The writer may have gone on between the two looks: what has proof behind it must be there by now.
-        match current.look()? {
-            Front::Entry => Ok(Turn::Go),
-            _ if expected > first_lsn && next_path.exists() => Ok(Turn::Go),
-            front => Err(current.corrupt(format!("{}, {proof}", front.fault()))),
+        if later_lsn.is_none() && proof.is_none() {
+            return Ok(Turn::Wait);
         }
+        // The writer may have gone on between the two looks: what has proof behind it must be there by now.
+        let front = match current.look()? {
+            Front::Entry => return Ok(Turn::Go),
+            _ if expected > first_lsn && next_path.exists() => return Ok(Turn::Go),
+            front => front,
+        };
+        Err(match (later_lsn, proof) {
+            (Some(later_lsn), _) => current.gap(front, later_lsn),
+            (None, proof) => current.corrupt(segment::proven(front, proof.unwrap_or_default())),
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use record::{InstantMs, Lsn};
 
 use super::error::JournalError;
-use super::segment::{Front, Listing, SegmentReader};
+use super::segment::{self, Front, Listing, SegmentReader};
 
 /// What was found at opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,22 +39,32 @@ pub(super) struct Tail {
 }
 
 /// Reads the end of the journal, cuts what is torn. `None` if there is no segment yet.
-pub(super) fn recover(listing: &Listing, _unneeded_lsn: Lsn) -> Result<Option<Tail>, JournalError> {
+/// Damage up to `unneeded_lsn` is passed over and counted.
+pub(super) fn recover(listing: &Listing, unneeded_lsn: Lsn) -> Result<Option<Tail>, JournalError> {
     let Some(last) = listing.segments.last() else { return Ok(None) };
     let mut reader = SegmentReader::open(&last.path, last.first_lsn)?;
-    let (mut last_recv_ms, end) = read_through(&mut reader)?;
-    if let Some((later, at)) = reader.later_group()? {
-        let fault = end.fault();
-        return Err(
-            reader.corrupt(format!("{fault}, but entry {later} of a later commit stands at byte {at}"))
-        );
+    let (mut last_recv_ms, mut end) = read_through(&mut reader)?;
+    let mut damaged_entries = 0;
+    while let Some(lost) = reader.skip(unneeded_lsn)? {
+        damaged_entries += lost;
+        let (recv_ms, behind) = read_through(&mut reader)?;
+        (last_recv_ms, end) = (recv_ms.or(last_recv_ms), behind);
+    }
+    if let Some(proof) = reader.later_group()? {
+        return Err(reader.corrupt(segment::proven(end, proof)));
     }
     let torn_bytes = if matches!(end, Front::Bad(_)) { cut(&reader)? } else { 0 };
     if reader.expected() == last.first_lsn
         && let Some(before) = listing.segments.iter().rev().nth(1)
     {
-        let mut before = SegmentReader::open(&before.path, before.first_lsn)?;
-        last_recv_ms = complete(&mut before, last.first_lsn)?;
+        let whole = SegmentReader::open(&before.path, before.first_lsn)
+            .and_then(|mut before| complete(&mut before, last.first_lsn));
+        match whole {
+            Ok(recv_ms) => last_recv_ms = recv_ms,
+            // Its entries are of no use any more; readers name the damage if they come by it.
+            Err(JournalError::Corrupt { .. }) if unneeded_lsn + 1 >= last.first_lsn => {}
+            Err(error) => return Err(error),
+        }
     }
     let first_lsn = listing.segments.first().map_or(last.first_lsn, |s| s.first_lsn);
     let next_lsn = reader.expected();
@@ -65,7 +75,7 @@ pub(super) fn recover(listing: &Listing, _unneeded_lsn: Lsn) -> Result<Option<Ta
         next_lsn,
         entries: next_lsn - first_lsn,
         torn_bytes,
-        damaged_entries: 0,
+        damaged_entries,
         last_recv_ms,
         bytes: segments + spares,
     };
@@ -90,7 +100,7 @@ fn complete(reader: &mut SegmentReader, next_lsn: Lsn) -> Result<Option<InstantM
     if reader.expected() == next_lsn {
         return Ok(last_recv_ms);
     }
-    Err(reader.corrupt(format!("{}, but the next segment starts at {next_lsn}", end.fault())))
+    Err(reader.gap(end, next_lsn))
 }
 
 /// Overwrites all behind the last good entry with zeros, so that nothing of it can ever be read again.

@@ -169,6 +169,11 @@ impl Front {
     }
 }
 
+/// Says what is wrong with an entry, and what proves that it was durable.
+pub(super) fn proven(front: Front, (later_lsn, at): (Lsn, u64)) -> String {
+    format!("{}, but entry {later_lsn} of a later commit stands at byte {at}", front.fault())
+}
+
 /// Reads one segment from its start, entry by entry.
 #[derive(Debug)]
 pub(super) struct SegmentReader {
@@ -274,6 +279,32 @@ impl SegmentReader {
         let read = self.read_at(&mut rest, self.offset)?;
         let found = super::entry::find_later_group(&rest[..read], self.seed, self.expected);
         Ok(found.map(|(lsn, at)| (lsn, self.offset + at as u64)))
+    }
+
+    /// Goes on behind damage if all entries that it took are at or below `unneeded_lsn`; how many they are.
+    /// `None`: an entry is damaged that somebody needs, or nothing readable stands behind it.
+    pub(super) fn skip(&mut self, unneeded_lsn: Lsn) -> Result<Option<u64>, JournalError> {
+        match self.later_group()? {
+            Some((lsn, at)) if lsn <= unneeded_lsn.saturating_add(1) => {
+                let lost = lsn - self.expected;
+                (self.expected, self.offset) = (lsn, at);
+                (self.start, self.end, self.ready) = (0, 0, 0);
+                Ok(Some(lost))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What is wrong at the end of a segment that should reach to the entry before `next_lsn`.
+    pub(super) fn gap(&self, front: Front, next_lsn: Lsn) -> JournalError {
+        let (fault, expected) = (front.fault(), self.expected);
+        let lost = match front {
+            Front::End if expected > self.first_lsn => {
+                format!("; was segment {expected:020}{SUFFIX} removed?")
+            }
+            _ => String::new(),
+        };
+        self.corrupt(format!("{fault}, but segment {next_lsn:020} exists{lost}"))
     }
 
     /// The error that says the expected entry is damaged.

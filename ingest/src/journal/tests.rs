@@ -278,7 +278,7 @@ fn damage_names_the_file_the_place_and_the_proof() {
     assert!(error.contains(&format!("byte {second} (lsn 3)")), "{error}");
     assert!(error.contains("entry 4 of a later commit"), "{error}");
     let inspection = inspect(&dir.0).unwrap();
-    assert_eq!((inspection.entries(), inspection.faults().count()), (2, 1));
+    assert_eq!((inspection.entries(), inspection.segments[0].lost, inspection.faults().count()), (3, 1, 1));
 }
 
 #[test]
@@ -349,6 +349,64 @@ fn what_an_overwritten_segment_held_before_never_comes_back() {
 }
 
 #[test]
+fn damage_that_nobody_needs_stops_nobody() {
+    let dir = Dir::new();
+    let (mut journal, _) = Journal::open(&dir.config()).unwrap();
+    (0..6).for_each(|i| write(&mut journal, &numbered(i * 2, 2)));
+    let at = used_bytes(&dir) / 2;
+    let path = only_segment(&dir);
+    drop(journal);
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0xff; 4], at).unwrap();
+    let open =
+        |unneeded| Journal::open_locked(JournalLock::take(&dir.config()).unwrap(), &dir.config(), unneeded);
+    let Err(JournalError::Corrupt { lsn, .. }) = open(0) else { panic!("the damage is somebody's") };
+    assert!((5..=8).contains(&lsn), "the middle of 12: {lsn}");
+    let inspection = inspect(&dir.0).unwrap();
+    let lost = inspection.segments[0].lost;
+    assert_eq!((inspection.entries() + lost, inspection.faults().count()), (12, 1));
+    // The group commit of two entries is the smallest thing that can be told to be lost.
+    let group_end = lsn + lost - 1;
+    assert!(open(group_end - 1).is_err(), "the last lost entry is needed");
+    let (mut journal, recovery) = open(group_end).unwrap();
+    assert_eq!((recovery.next_lsn, recovery.damaged_entries, recovery.torn_bytes), (13, lost, 0));
+    write(&mut journal, &numbered(12, 1));
+    let tail = read_on(&mut journal.reader(group_end + 1).unwrap()).unwrap();
+    assert_eq!(tail.iter().map(|e| e.0).collect::<Vec<_>>(), (group_end + 1..=13).collect::<Vec<_>>());
+    let outcome = read_on(&mut journal.reader(lsn).unwrap());
+    assert!(matches!(outcome, Err(JournalError::Corrupt { .. })), "{outcome:?}");
+}
+
+#[test]
+fn the_reserve_is_left_alone() {
+    let dir = Dir::new();
+    let config = JournalConfig { reserve_bytes: 1 << 60, ..dir.config() };
+    let (mut journal, _) = Journal::open(&config).unwrap();
+    let big = [line(7, "s", &[b'x'; 40_000])];
+    write(&mut journal, &big);
+    let mut waiting = batch(&big);
+    let error = journal.append_named(&mut waiting, |_| "order-trace").unwrap_err();
+    assert!(error.is_full() && error.to_string().contains("reserve_bytes"), "{error}");
+    assert_eq!((waiting.rows[0].lsn, journal.next_lsn()), (0, 2), "untouched");
+    // A segment that is there already takes no new space.
+    drop(journal);
+    let config = JournalConfig { spare_segments: 1, ..dir.config() };
+    let (mut journal, _) = Journal::open(&config).unwrap();
+    write(&mut journal, &big);
+    journal.release(2).unwrap();
+    drop(journal);
+    let config = JournalConfig { reserve_bytes: 1 << 60, ..dir.config() };
+    let (mut journal, _) = Journal::open(&config).unwrap();
+    write(&mut journal, &big);
+    assert_eq!(journal.next_lsn(), 4);
+}
+
+#[test]
+fn a_failed_sync_is_never_a_full_disk() {
+    let error = JournalError::sync(Path::new("x.journal"), std::io::Error::from_raw_os_error(28));
+    assert!(!error.is_full(), "{error}");
+}
+
+#[test]
 fn a_missing_segment_is_an_error() {
     let dir = Dir::new();
     let (mut journal, _) = Journal::open(&dir.config()).unwrap();
@@ -358,7 +416,12 @@ fn a_missing_segment_is_an_error() {
     assert!((0..3).all(|_| reader.next().unwrap().is_some()));
     let error = reader.next().unwrap_err().to_string();
     assert!(error.contains("lsn 4") && error.contains("segment 00000000000000000007 exists"), "{error}");
-    assert_eq!(inspect(&dir.0).unwrap().faults().count(), 1);
+    assert!(error.contains("00000000000000000004.journal removed"), "the missing one is named: {error}");
+    let inspection = inspect(&dir.0).unwrap();
+    assert_eq!((inspection.faults().count(), inspection.segments[0].lost), (1, 3));
+    drop(journal);
+    assert!(Journal::open(&dir.config()).is_ok(), "what is behind it goes on");
+    assert_eq!(read_on(&mut JournalReader::open(&dir.0, 7).unwrap()).unwrap().len(), 3);
 }
 
 #[test]

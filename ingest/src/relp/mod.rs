@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use crate::accept::{Acceptor, Arrival};
 use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::ledger::Ledger;
+use crate::tls::TlsServer;
 use gate::Gate;
 
 /// A listening socket for RELP.
@@ -76,6 +77,11 @@ impl RelpInput {
     /// Its counters.
     pub fn ledger(&self) -> Arc<Ledger> {
         Arc::clone(&self.shared.ledger)
+    }
+
+    /// Its TLS side, if it has one.
+    pub fn tls(&self) -> Option<Arc<TlsServer>> {
+        self.acceptor.tls().cloned()
     }
 
     /// The next connection within the bounds; `None` when the node shuts down and all that waited were accepted. While

@@ -12,7 +12,7 @@ use crate::support::{Got, Node, assert_balanced, config, messages, node, take_al
 const BUDGET: usize = 64 << 20;
 
 /// What the binary does with an input.
-async fn serve(mut input: TcpInput) {
+pub(crate) async fn serve(mut input: TcpInput) {
     let mut connections = JoinSet::new();
     while let Some(connection) = input.accept().await {
         connections.spawn(connection.run());

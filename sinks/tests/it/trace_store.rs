@@ -1,5 +1,6 @@
 //! The embedded trace store against a plain list of rows, and against what a crash leaves behind.
 
+mod filing;
 mod journal;
 
 use std::fs;

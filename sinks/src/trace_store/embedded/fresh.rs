@@ -3,12 +3,19 @@
 //! Refuses to know: Parquet, files, locks.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use record::{FormatId, FormatSet, InstantMs, Lsn, RecordRef, Span};
 
 use super::schema::{PROGRAM, Place};
 use crate::trace_store::TraceRow;
+
+/// Memory of a text in a column besides its bytes: where it is, and its place in the index.
+const TEXT_BYTES: usize = size_of::<Span>() + 2 * size_of::<u32>();
 
 /// What is known of a row besides its texts.
 #[derive(Debug, Clone, Copy)]
@@ -33,25 +40,71 @@ impl FreshRow {
     }
 }
 
-/// One text of every row. Kept apart from the frames: it is copied while the line is in the processor's cache,
-/// and whoever goes through a column later touches a few hundred KiB instead of all frames.
+/// One text of every row, each different one kept once. Numbered while the line is in the processor's cache; whoever
+/// goes through a column later touches numbers instead of frames, and a file's dictionary is there already.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TextColumn {
-    pub(super) bytes: Vec<u8>,
-    /// By row; empty where there is none.
-    pub(super) spans: Vec<Span>,
+    bytes: Vec<u8>,
+    /// The different texts, by number less one, in the order in which they came.
+    spans: Vec<Span>,
+    index: HashTable<u32>,
+    /// By row: the number of its text; 0 where there is none.
+    pub(super) numbers: Vec<u32>,
 }
 
 impl TextColumn {
-    fn push(&mut self, text: &[u8]) {
-        let start = end(&self.bytes);
-        self.bytes.extend_from_slice(text);
-        self.spans.push(Span { start, end: end(&self.bytes) });
+    /// Adds a row's text; how many bytes it takes besides its number.
+    fn push(&mut self, text: &[u8], hasher: &RandomState) -> usize {
+        if text.is_empty() {
+            self.numbers.push(0);
+            return 0;
+        }
+        // Host and program hardly ever change.
+        let last = self.numbers.last().copied().unwrap_or_default();
+        if last != 0 && self.text(last) == text {
+            self.numbers.push(last);
+            return 0;
+        }
+        let Self { bytes, spans, index, numbers } = self;
+        let stored = |number: u32| -> &[u8] {
+            let span = spans[number as usize - 1];
+            &bytes[span.start as usize..span.end as usize]
+        };
+        let hash = hasher.hash_one(text);
+        let known = index.entry(hash, |number| stored(*number) == text, |n| hasher.hash_one(stored(*n)));
+        let slot = match known {
+            Entry::Occupied(known) => {
+                numbers.push(*known.get());
+                return 0;
+            }
+            Entry::Vacant(slot) => slot,
+        };
+        let number = u32::try_from(spans.len() + 1).expect("a text takes bytes, and these are bounded");
+        slot.insert(number);
+        let start = end(bytes);
+        bytes.extend_from_slice(text);
+        spans.push(Span { start, end: end(bytes) });
+        numbers.push(number);
+        text.len() + TEXT_BYTES
+    }
+
+    /// How many different texts there are.
+    pub(super) fn different(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The text with a number; empty for 0.
+    pub(super) fn text(&self, number: u32) -> &[u8] {
+        let Some(index) = (number as usize).checked_sub(1) else { return b"" };
+        let span = self.spans[index];
+        &self.bytes[span.start as usize..span.end as usize]
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.index.clear();
+        self.numbers.clear();
     }
 }
 
@@ -63,6 +116,7 @@ pub(super) struct Fresh {
     /// Those of [`super::schema::TEXTS`], host, program.
     pub(super) texts: [TextColumn; PROGRAM + 1],
     text_bytes: usize,
+    hasher: RandomState,
     pub(super) sources: Vec<Arc<str>>,
     source_index: HashMap<Arc<str>, u32>,
     /// First and last position covered, ticks included.
@@ -87,7 +141,7 @@ impl Fresh {
 
     /// Memory that its rows take.
     pub(super) fn used_bytes(&self) -> usize {
-        let row_bytes = size_of::<FreshRow>() + (PROGRAM + 1) * size_of::<Span>();
+        let row_bytes = size_of::<FreshRow>() + (PROGRAM + 1) * size_of::<u32>();
         self.bytes.len() + self.text_bytes + self.rows.len() * row_bytes
     }
 
@@ -116,8 +170,7 @@ impl Fresh {
             place.texts.map(|column| column.and_then(|column| record.raw(column)).unwrap_or_default());
         let header = [record.batch.slice(row.host), record.batch.slice(row.program)];
         for (column, text) in self.texts.iter_mut().zip(texts.into_iter().chain(header)) {
-            column.push(text);
-            self.text_bytes += text.len();
+            self.text_bytes += column.push(text, &self.hasher);
         }
         let elapsed_ms = place.elapsed_ms.and_then(|i| record.text(i)).and_then(|text| text.parse().ok());
         self.rows.push(FreshRow {
@@ -137,11 +190,10 @@ impl Fresh {
     /// A text of a row; empty if there is none.
     pub(super) fn text(&self, text: usize, row: usize) -> &[u8] {
         let column = &self.texts[text];
-        let span = column.spans[row];
-        &column.bytes[span.start as usize..span.end as usize]
+        column.text(column.numbers[row])
     }
 
-    fn slice(&self, span: Span) -> &[u8] {
+    pub(super) fn slice(&self, span: Span) -> &[u8] {
         &self.bytes[span.start as usize..span.end as usize]
     }
 

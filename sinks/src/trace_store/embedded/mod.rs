@@ -16,10 +16,13 @@
 //! Refuses to know: the journal, sockets, clocks, threads; what becomes of an answer.
 
 mod bloom;
+mod chunk;
 mod encode;
 mod files;
+mod filing;
 mod fresh;
 mod groups;
+mod hybrid;
 mod merge;
 mod query;
 mod reader;
@@ -32,11 +35,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use record::{FormatSet, Lsn};
 use serde::{Deserialize, Serialize};
 
+pub use filing::FilingWork;
 pub use reader::EmbeddedReader;
 pub use writer::{EmbeddedWriter, StoreStats};
 
 use crate::trace_store::TraceError;
 use files::TraceFile;
+use filing::{Filed, Sealed};
 use fresh::Fresh;
 
 /// Where and how traces are kept on this machine.
@@ -95,8 +100,13 @@ pub fn open(
     formats: Arc<FormatSet>,
 ) -> Result<(EmbeddedWriter, EmbeddedReader), TraceError> {
     let files = files::load(&config.dir)?;
-    let state =
-        State { files: Arc::new(files), sealed: None, fresh: Fresh::with_capacity(config.max_buffer()) };
+    let state = State {
+        files: Arc::new(files),
+        sealed: None,
+        fresh: Fresh::with_capacity(config.max_buffer()),
+        spare: None,
+        filed: Filed::default(),
+    };
     let shared = Arc::new(Shared { state: RwLock::new(state), formats });
     let reader = EmbeddedReader::new(Arc::clone(&shared));
     Ok((EmbeddedWriter::new(config, shared), reader))
@@ -114,9 +124,29 @@ struct Shared {
 struct State {
     /// In LSN order.
     files: Arc<Vec<Arc<TraceFile>>>,
-    /// Rows that are being written to a file.
-    sealed: Option<Arc<Fresh>>,
+    /// Rows that are being written to a file, or wait for that to be tried again.
+    sealed: Option<Arc<Sealed>>,
     fresh: Fresh,
+    /// Memory of rows that are in a file now.
+    spare: Option<Fresh>,
+    filed: Filed,
+}
+
+impl State {
+    /// Everything up to it is in files.
+    fn stored_lsn(&self) -> Lsn {
+        self.files.last().map_or(0, |file| file.name.last)
+    }
+
+    /// Memory that rows take.
+    fn used_bytes(&self) -> usize {
+        self.in_memory().map(Fresh::used_bytes).sum()
+    }
+
+    /// Rows that are in no file, older ones first.
+    fn in_memory(&self) -> impl Iterator<Item = &Fresh> {
+        self.sealed.as_deref().map(|sealed| &sealed.rows).into_iter().chain([&self.fresh])
+    }
 }
 
 impl Shared {

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use record::Lsn;
 
+use super::Shared;
 use super::bloom;
 use super::files::{TraceFile, corrupt};
 use super::fresh::Fresh;
 use super::groups::{Group, OpenFile, footer_only};
 use super::query::{Best, Key, Wanted, fresh_has_id, newest_first, oldest_first};
 use super::schema::{IDS, col};
-use super::{Shared, State};
 use crate::trace_store::{Found, Search, TraceError, TraceReader, TraceRow};
 
 /// Reads the store; cheap to clone, safe to share.
@@ -43,7 +43,7 @@ impl EmbeddedReader {
     pub fn by_lsn(&self, lsn: Lsn) -> Result<Option<TraceRow>, TraceError> {
         let files = {
             let state = self.shared.read();
-            for fresh in in_memory(&state) {
+            for fresh in state.in_memory() {
                 if let Some(row) = fresh.find(lsn) {
                     return Ok(Some(fresh.trace_row(row, &self.shared.formats)));
                 }
@@ -73,7 +73,7 @@ impl EmbeddedReader {
         matches: impl Fn(&Fresh, usize) -> bool,
     ) -> Files {
         let state = self.shared.read();
-        for fresh in in_memory(&state) {
+        for fresh in state.in_memory() {
             for (index, row) in fresh.rows.iter().enumerate() {
                 let key = key(row.filing_ms(), row.lsn);
                 if best.wants(key) && matches(fresh, index) {
@@ -83,10 +83,6 @@ impl EmbeddedReader {
         }
         Arc::clone(&state.files)
     }
-}
-
-fn in_memory(state: &State) -> impl Iterator<Item = &Fresh> {
-    state.sealed.as_deref().into_iter().chain([&state.fresh])
 }
 
 impl TraceReader for EmbeddedReader {

@@ -43,7 +43,10 @@ pub(super) mod col {
     pub(crate) const RECV_MS: usize = 1;
     pub(crate) const EVENT_MS: usize = 2;
     pub(crate) const SOURCE: usize = 3;
-    // 4 host, 5 program: for other tools, ours read them in the frame.
+    /// For other tools, ours read it in the frame.
+    pub(crate) const HOST: usize = 4;
+    /// For other tools too.
+    pub(crate) const PROGRAM: usize = 5;
     pub(crate) const FORMAT: usize = 6;
     pub(crate) const FLAGS: usize = 7;
     pub(crate) const MESSAGE_START: usize = 8;
@@ -79,64 +82,30 @@ const MESSAGE: &str = "message watchroom_trace {
 }";
 
 /// Bytes of a page of frames: what a lookup inflates at least, and what compression sees at once.
-const FRAME_PAGE_BYTES: usize = 1 << 20;
+pub(super) const FRAME_PAGE_BYTES: usize = 1 << 20;
 /// Distinct values of a column stay a dictionary up to this many bytes, else the rest is written plainly.
-const DICTIONARY_MAX_BYTES: usize = 4 << 20;
+pub(super) const DICTIONARY_MAX_BYTES: usize = 4 << 20;
 /// One lookup in a hundred reads a row group in vain.
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
-
-/// Columns without lowest and highest value: these would exclude nothing that the dictionary or the bloom filter
-/// does not exclude, and two comparisons a value are a tenth of the cost.
-const UNMEASURED: [&str; 14] = [
-    "source",
-    "host",
-    "program",
-    "format",
-    "serial_no",
-    "channel_serial_no",
-    "trace_id",
-    "merchant_no",
-    "channel",
-    "module",
-    "step",
-    "order_status",
-    "response_code",
-    "amount",
-];
+pub(super) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// The Parquet schema of every file.
 pub(super) fn schema() -> Result<TypePtr, ParquetError> {
     Ok(Arc::new(parse_message_type(MESSAGE)?))
 }
 
-/// How a row group of `rows` rows is encoded.
-pub(super) fn properties(level: i32, rows: usize) -> Result<WriterPropertiesPtr, ParquetError> {
-    let path = |name: &str| ColumnPath::from(name);
+/// How the columns are encoded that Parquet's own writer encodes: those of ever growing integers.
+pub(super) fn properties(level: i32) -> Result<WriterPropertiesPtr, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("watchroom ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None)
-        .set_dictionary_page_size_limit(DICTIONARY_MAX_BYTES)
         .set_data_page_row_count_limit(usize::MAX);
     for name in ["lsn", "recv_ms", "event_ms"] {
         builder = builder
-            .set_column_dictionary_enabled(path(name), false)
-            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
+            .set_column_dictionary_enabled(ColumnPath::from(name), false)
+            .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
-    for name in &TEXTS[..IDS] {
-        builder = builder
-            .set_column_bloom_filter_fpp(path(name), BLOOM_FALSE_POSITIVES)
-            .set_column_bloom_filter_max_ndv(path(name), rows.max(1) as u64);
-    }
-    for name in UNMEASURED {
-        builder = builder.set_column_statistics_enabled(path(name), EnabledStatistics::None);
-    }
-    builder = builder
-        .set_column_dictionary_enabled(path("frame"), false)
-        .set_column_encoding(path("frame"), Encoding::PLAIN)
-        .set_column_statistics_enabled(path("frame"), EnabledStatistics::None)
-        .set_column_data_page_size_limit(path("frame"), FRAME_PAGE_BYTES);
     Ok(Arc::new(builder.build()))
 }
 
@@ -179,8 +148,8 @@ mod tests {
             (col::RECV_MS, "recv_ms"),
             (col::EVENT_MS, "event_ms"),
             (col::SOURCE, "source"),
-            (col::SOURCE + 1, "host"),
-            (col::SOURCE + 2, "program"),
+            (col::HOST, "host"),
+            (col::PROGRAM, "program"),
             (col::FORMAT, "format"),
             (col::FLAGS, "flags"),
             (col::MESSAGE_START, "message_start"),

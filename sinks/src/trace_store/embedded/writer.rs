@@ -1,22 +1,21 @@
-//! The writer: takes batches, makes files, keeps them few and young enough.
+//! The writer: takes batches, decides which rows make a file, has it made.
 //!
-//! Refuses to know: how files are encoded, what readers ask, what time it is.
+//! While a file is made the next rows are taken; never more than one file's rows wait for that.
+//! Refuses to know: how files are encoded and kept, what readers ask, what time it is.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use record::{Batch, InstantMs, Lsn, RowFlags};
 
-use super::encode::encode;
-use super::files::{self, FileName, TraceFile, hour_of, hour_start_ms};
+use super::files::hour_of;
+use super::filing::{Desk, Filer, FilingWork, Order, Sealed};
 use super::fresh::Fresh;
 use super::schema::Places;
-use super::{EmbeddedConfig, Gap, Shared, merge};
+use super::{EmbeddedConfig, Gap, Shared};
 use crate::trace_store::TraceError;
 
 /// Gaps remembered; more are only counted.
 const GAPS_MAX: usize = 100;
-const DAY_MS: i64 = 86_400_000;
 
 /// Counts since the store was opened, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +26,9 @@ pub struct StoreStats {
     pub file_bytes: u64,
     /// Rows in files.
     pub file_rows: u64,
-    /// Rows in memory.
+    /// Everything up to this position is in files.
+    pub stored_lsn: Lsn,
+    /// Rows in memory, those included of which a file is being made.
     pub fresh_rows: usize,
     /// Bytes they take.
     pub fresh_bytes: usize,
@@ -51,8 +52,7 @@ pub struct EmbeddedWriter {
     config: EmbeddedConfig,
     shared: Arc<Shared>,
     places: Places,
-    /// Last position in files.
-    stored: Lsn,
+    desk: Desk,
     /// Last position taken.
     last: Lsn,
     /// Receive hour of the rows in memory.
@@ -61,14 +61,10 @@ pub struct EmbeddedWriter {
     latest_hour: i64,
     /// When `maintain` first saw the rows in memory.
     waiting_since_ms: Option<InstantMs>,
-    /// Making a file failed and has not worked since.
-    failing: bool,
     /// No files may be made now.
     held: bool,
     /// Rows were refused; only the next position is taken.
     behind: bool,
-    /// Files that are no longer part of the store but may still be read.
-    retired: VecDeque<Arc<TraceFile>>,
     gaps: Vec<Gap>,
     counts: StoreStats,
 }
@@ -86,20 +82,18 @@ impl EmbeddedWriter {
     pub(super) fn new(config: EmbeddedConfig, shared: Arc<Shared>) -> Self {
         let places = Places::new(&shared.formats);
         let known = Arc::clone(&shared.read().files);
-        let stored = known.last().map_or(0, |file| file.name.last);
+        let desk = Desk::Here(Box::new(Filer::new(config.clone(), Arc::clone(&shared))));
         let mut writer = Self {
             config,
             shared,
             places,
-            stored,
-            last: stored,
+            desk,
+            last: known.last().map_or(0, |file| file.name.last),
             hour: None,
             latest_hour: known.last().map_or(0, |file| file.name.hour),
             waiting_since_ms: None,
-            failing: false,
             held: false,
             behind: false,
-            retired: VecDeque::new(),
             gaps: Vec::new(),
             counts: StoreStats::default(),
         };
@@ -109,9 +103,20 @@ impl EmbeddedWriter {
         writer
     }
 
+    /// From now on files are made by whoever runs the answer, on a thread of its own, while this takes rows. `None`:
+    /// that was asked for before. If the work ends before the writer is dropped, making files fails.
+    pub fn split(&mut self) -> Option<FilingWork> {
+        self.desk.give_away()
+    }
+
     /// Everything up to this position is durably in files; 0 if nothing is. Replay of the journal starts behind it.
     pub fn stored_lsn(&self) -> Lsn {
-        self.stored
+        self.shared.read().stored_lsn()
+    }
+
+    /// Whether rows wait because making a file of them failed.
+    pub fn is_failing(&self) -> bool {
+        self.shared.read().filed.failing
     }
 
     /// Positions that were never fed or whose files are gone (the first hundred).
@@ -126,8 +131,12 @@ impl EmbeddedWriter {
             files: state.files.len(),
             file_bytes: state.files.iter().map(|f| f.bytes).sum(),
             file_rows: state.files.iter().map(|f| f.name.rows).sum(),
-            fresh_rows: state.fresh.rows.len(),
-            fresh_bytes: state.fresh.used_bytes(),
+            stored_lsn: state.stored_lsn(),
+            fresh_rows: state.in_memory().map(|fresh| fresh.rows.len()).sum(),
+            fresh_bytes: state.used_bytes(),
+            flush_failures: state.filed.failures,
+            merges: state.filed.merges,
+            expired_files: state.filed.expired_files,
             ..self.counts
         }
     }
@@ -140,26 +149,27 @@ impl EmbeddedWriter {
     /// Errors: [`TraceError::Behind`]: rows from `stored_lsn() + 1` or later were refused; stop feeding, call
     /// [`Self::maintain`] or [`Self::flush`] until it works, then feed from `stored_lsn() + 1`; until then later
     /// positions are refused too. [`TraceError::Unnumbered`]: a row has LSN 0, the rows before it were taken.
-    /// Any other: all rows were taken and wait in memory, but making a file of them failed; it is tried again
-    /// by [`Self::maintain`].
+    /// Any other: all rows were taken and wait in memory, but making a file of them, or of earlier ones, failed; it
+    /// is tried again by [`Self::maintain`].
     pub fn append(&mut self, batch: &Batch) -> Result<(), TraceError> {
-        let mut failure = Ok(());
+        let mut failure = self.desk.poll();
         let mut at = 0;
         loop {
             match self.take(batch, at)? {
                 Stop::End => return failure,
                 Stop::Cut(index) => {
                     at = index;
-                    let flushed = self.flush();
-                    if flushed.is_err() {
-                        failure = flushed;
+                    let filed = self.file();
+                    if filed.is_err() {
+                        failure = filed;
                     }
                 }
                 Stop::Full => {
                     self.behind = true;
+                    let stats = self.stats();
                     return Err(TraceError::Behind {
-                        buffered_bytes: self.shared.read().fresh.used_bytes(),
-                        stored_lsn: self.stored,
+                        buffered_bytes: stats.fresh_bytes,
+                        stored_lsn: stats.stored_lsn,
                     });
                 }
             }
@@ -171,6 +181,7 @@ impl EmbeddedWriter {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.write();
         let mut sources = vec![u32::MAX; batch.sources.len()];
+        let failing = state.filed.failing;
         for (index, row) in batch.rows.iter().enumerate().skip(at) {
             if row.lsn == 0 {
                 return Err(TraceError::Unnumbered);
@@ -180,17 +191,17 @@ impl EmbeddedWriter {
                 continue;
             }
             let jump = self.last != 0 && row.lsn != self.last + 1;
-            if jump && (self.behind || self.failing) {
+            if jump && (self.behind || failing) {
                 return Ok(Stop::Full);
             }
             let tick = row.flags.has(RowFlags::TICK);
             let hour = row.recv_ms.or(row.event_ms).map_or(self.latest_hour, hour_of);
             let full = state.fresh.used_bytes() >= self.config.max_buffer();
             let other_hour = !tick && self.hour.is_some_and(|open| hour > open || hour < open - 1);
-            if !self.failing && !state.fresh.rows.is_empty() && (full || other_hour || jump) {
+            if !failing && !state.fresh.rows.is_empty() && (full || other_hour || jump) {
                 return Ok(Stop::Cut(index));
             }
-            if self.failing && state.fresh.used_bytes() >= 2 * self.config.max_buffer() {
+            if failing && state.used_bytes() >= 2 * self.config.max_buffer() {
                 return Ok(Stop::Full);
             }
             if jump {
@@ -217,131 +228,76 @@ impl EmbeddedWriter {
         self.held = held;
     }
 
-    /// Makes a file of the rows in memory, durably. Nothing to do is fine. After an error they stay in memory.
+    /// Makes files of all rows in memory, durably. Nothing to do is fine. After an error they stay in memory.
     pub fn flush(&mut self) -> Result<(), TraceError> {
-        if self.held && !self.shared.read().fresh.rows.is_empty() {
-            self.failing = true;
-            self.counts.flush_failures += 1;
-            return Err(TraceError::NoRoom);
+        if let Err(error) = self.desk.settle() {
+            tracing::debug!(%error, "tried again");
         }
-        let Some(sealed) = self.seal() else { return Ok(()) };
-        let written = self.write(&sealed);
-        let mut state = self.shared.write();
-        state.sealed = None;
-        let mut rows = Arc::try_unwrap(sealed).unwrap_or_else(|shared| (*shared).clone());
-        match written {
-            Ok(file) => {
-                self.stored = file.name.last;
-                Arc::make_mut(&mut state.files).push(Arc::new(file));
-                rows.clear();
-                state.fresh = rows;
-                self.hour = None;
-                self.waiting_since_ms = None;
-                self.failing = false;
-                Ok(())
-            }
-            Err(error) => {
-                state.fresh = rows;
-                self.failing = true;
-                self.counts.flush_failures += 1;
-                Err(error)
-            }
+        self.allowed()?;
+        // Rows that are still sealed could not be written before.
+        let sealed = self.shared.read().sealed.is_some();
+        if sealed {
+            self.desk.give(Order::File)?;
+            self.desk.settle()?;
         }
+        self.file()?;
+        self.desk.settle()
     }
 
-    /// Rows in memory are fixed while they are written; readers go on seeing them.
-    fn seal(&self) -> Option<Arc<Fresh>> {
-        let mut state = self.shared.write();
-        if state.fresh.rows.is_empty() {
-            return None;
-        }
-        let sealed = Arc::new(std::mem::take(&mut state.fresh));
-        state.sealed = Some(Arc::clone(&sealed));
-        Some(sealed)
+    /// Begins to make a file of the rows in memory; waits for the one before it.
+    fn file(&mut self) -> Result<(), TraceError> {
+        self.desk.settle()?;
+        self.allowed()?;
+        if self.seal() { self.desk.give(Order::File) } else { Ok(()) }
     }
 
-    fn write(&self, rows: &Arc<Fresh>) -> Result<TraceFile, TraceError> {
-        let times = || rows.rows.iter().map(super::fresh::FreshRow::filing_ms);
-        let (first, last) = rows.range.unwrap_or_default();
-        let name = FileName {
-            hour: self.hour.unwrap_or_default(),
-            first,
-            last,
-            event_min: times().min().unwrap_or_default(),
-            event_max: times().max().unwrap_or_default(),
-            rows: rows.rows.len() as u64,
-        };
-        let level = self.config.compression_level.clamp(1, 22);
-        files::create(&self.config.dir, name, |file| encode(rows, &self.shared.formats, level, file))
+    /// An error if there is something to file and it must not be.
+    fn allowed(&mut self) -> Result<(), TraceError> {
+        let mut state = self.shared.write();
+        if !self.held || state.in_memory().all(|fresh| fresh.rows.is_empty()) {
+            return Ok(());
+        }
+        state.filed.failing = true;
+        state.filed.failures += 1;
+        Err(TraceError::NoRoom)
+    }
+
+    /// Sealed rows are fixed; readers go on seeing them. False: there is nothing to seal, or no room for it.
+    fn seal(&mut self) -> bool {
+        let mut state = self.shared.write();
+        if state.fresh.rows.is_empty() || state.sealed.is_some() {
+            return false;
+        }
+        let spare = state.spare.take().unwrap_or_default();
+        let rows = std::mem::replace(&mut state.fresh, spare);
+        state.sealed = Some(Arc::new(Sealed { rows, hour: self.hour.take().unwrap_or_default() }));
+        self.waiting_since_ms = None;
+        true
     }
 
     /// What has to be done now and then (once a second is right): makes a file of rows that waited long enough
     /// or whose file failed, joins small files, removes old ones. `now_ms`: the time.
+    ///
+    /// Errors: as [`Self::append`], and what keeps files from being joined or removed.
     pub fn maintain(&mut self, now_ms: InstantMs) -> Result<(), TraceError> {
-        self.expire(now_ms);
-        self.remove_retired()?;
-        if self.shared.read().fresh.rows.is_empty() {
-            self.waiting_since_ms = None;
-        } else {
+        self.desk.poll()?;
+        let (failing, waiting) = {
+            let state = self.shared.read();
+            (state.filed.failing, !state.fresh.rows.is_empty())
+        };
+        if failing {
+            self.flush()?;
+        } else if waiting {
             let since = *self.waiting_since_ms.get_or_insert(now_ms);
             let waited_ms = now_ms.saturating_sub(since);
-            if self.failing || waited_ms >= i64::from(self.config.flush_after_s) * 1_000 {
-                self.flush()?;
+            if waited_ms >= i64::from(self.config.flush_after_s) * 1_000 {
+                self.file()?;
             }
         }
-        self.join()
-    }
-
-    /// Takes files whose hour is too long ago out of the store.
-    fn expire(&mut self, now_ms: InstantMs) {
-        let kept_ms = i64::from(self.config.retention_days).saturating_mul(DAY_MS);
-        let oldest_ms = now_ms.saturating_sub(kept_ms);
-        let old = |file: &TraceFile| hour_start_ms(file.name.hour + 1) <= oldest_ms;
-        let files = Arc::clone(&self.shared.read().files);
-        let newest = files.len().saturating_sub(1);
-        if !files.iter().take(newest).any(|file| old(file)) {
-            return;
+        if self.desk.is_busy() {
+            return Ok(());
         }
-        let (mut kept, mut gone) = (Vec::with_capacity(files.len()), 0);
-        for (index, file) in files.iter().enumerate() {
-            if index < newest && old(file) {
-                self.retired.push_back(Arc::clone(file));
-                gone += 1;
-            } else {
-                kept.push(Arc::clone(file));
-            }
-        }
-        self.counts.expired_files += gone;
-        self.shared.write().files = Arc::new(kept);
-    }
-
-    /// Joins one run of small files, if there is one.
-    fn join(&mut self) -> Result<(), TraceError> {
-        let files = Arc::clone(&self.shared.read().files);
-        let Some(run) = merge::pick(&files).filter(|_| !self.held) else { return Ok(()) };
-        let parts = &files[run.clone()];
-        let joined = merge::join(&self.config.dir, parts)?;
-        self.counts.merges += 1;
-        self.retired.extend(parts.iter().cloned());
-        let mut after = (*files).clone();
-        after.splice(run, [Arc::new(joined)]);
-        self.shared.write().files = Arc::new(after);
-        drop(files);
-        self.remove_retired()
-    }
-
-    /// Deletes retired files that nobody reads any more.
-    fn remove_retired(&mut self) -> Result<(), TraceError> {
-        for _ in 0..self.retired.len() {
-            let Some(file) = self.retired.pop_front() else { break };
-            if Arc::strong_count(&file) > 1 {
-                self.retired.push_back(file);
-            } else if let Err(error) = files::remove(&file) {
-                self.retired.push_back(file);
-                return Err(error);
-            }
-        }
-        Ok(())
+        self.desk.give(Order::Tidy { now_ms, join: !self.held })
     }
 
     fn see_gap(&mut self, before: Lsn, after: Lsn) {
