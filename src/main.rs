@@ -25,6 +25,7 @@ mod run;
 mod snapshot;
 mod snapshot_thread;
 mod store_thread;
+mod tails;
 mod traces;
 
 use std::process::ExitCode;

@@ -19,7 +19,8 @@ use anyhow::{Context, Result};
 use ingest::Parcel;
 use ingest::tls::TlsServer;
 use ingest::{
-    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, RelpInput, TcpInput, UdpInput, inbox,
+    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, RelpInput, Tails, TcpInput, UdpInput,
+    inbox,
 };
 use record::FormatSet;
 use sinks::notifier::Integration;
@@ -70,6 +71,8 @@ pub(crate) struct Inputs {
     /// The journal thread's end.
     pub(crate) receiver: InboxReceiver,
     inbox: Inbox,
+    /// What RELP senders sent last; to be filled from the journal before [`Node::start`].
+    pub(crate) tails: Tails,
 }
 
 impl Inputs {
@@ -92,6 +95,7 @@ impl Inputs {
             inbox: inbox.clone(),
             clock: Arc::clone(clock),
             shutdown: shutdown.clone(),
+            tails: Tails::default(),
         };
         let mut bound = Vec::new();
         let mut inputs = Vec::new();
@@ -120,7 +124,7 @@ impl Inputs {
             };
             inputs.push(Arc::new(Input { name: config.name.clone(), protocol, address, ledger, tls }));
         }
-        Ok(Self { bound, inputs, receiver, inbox })
+        Ok(Self { bound, inputs, receiver, inbox, tails: context.tails })
     }
 }
 

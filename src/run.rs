@@ -120,6 +120,9 @@ impl Setup {
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
         let reload = Reload::new(config, &inputs, &clock);
         pipeline::start_reload(runtime, hangups, &reload, &senders_rx);
+        if let Some(journal) = &opened.journal {
+            crate::tails::recover(journal, &inputs.tails)?;
+        }
         let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
             || {
                 format!(

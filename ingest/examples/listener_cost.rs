@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use ingest::{
     Dropped, InboxConfig, InboxReceiver, InputContext, Journal, JournalConfig, Ledger, ListenerConfig,
-    Protocol, TcpInput, UdpInput, inbox,
+    Protocol, Tails, TcpInput, UdpInput, inbox,
 };
 use record::FormatSet;
 use tokio::sync::watch;
@@ -65,7 +65,7 @@ fn context() -> Result<(InputContext, InboxReceiver, watch::Sender<bool>), Box<d
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |now| now.as_millis() as i64)
     });
-    Ok((InputContext { formats, inbox, clock, shutdown }, receiver, stop))
+    Ok((InputContext { formats, inbox, clock, shutdown, tails: Tails::default() }, receiver, stop))
 }
 
 fn tcp(name: &str, lines: usize, block: &str, dir: Option<&Path>) -> Result<(), Box<dyn Error>> {

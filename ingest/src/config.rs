@@ -9,6 +9,7 @@ use record::{FormatId, FormatSet, InstantMs};
 use tokio::sync::watch;
 
 use crate::inbox::Inbox;
+use crate::relp::Tails;
 use crate::tls::TlsConfig;
 
 /// How senders talk to a listener.
@@ -153,6 +154,8 @@ pub struct InputContext {
     pub clock: Clock,
     /// `true` (or a sender that is gone): take what the kernel already holds, hand it over, end.
     pub shutdown: watch::Receiver<bool>,
+    /// What RELP senders sent last; filled from the journal before anything is received.
+    pub tails: Tails,
 }
 
 impl std::fmt::Debug for InputContext {

@@ -122,6 +122,8 @@ pub struct LedgerSnapshot {
     pub session_stalls: u64,
     /// TLS handshakes that failed, by reason, in the order of [`HandshakeFault::ALL`].
     pub handshakes_failed: [(HandshakeFault, u64); HandshakeFault::ALL.len()],
+    /// Sessions ended because their sender went on in another one (RELP).
+    pub session_superseded: u64,
     /// Size of the kernel's receive buffer as granted (UDP).
     pub receive_buffer_bytes: u64,
     /// When the last record came; counted by whoever makes it durable.
@@ -175,6 +177,7 @@ impl Ledger {
             session_faults: 0,
             session_stalls: 0,
             handshakes_failed: HandshakeFault::ALL.map(|fault| (fault, 0)),
+            session_superseded: 0,
             receive_buffer_bytes: 0,
             last_received_ms: None,
             decoded: DecodeCounts::default(),
@@ -264,6 +267,10 @@ impl Ledger {
 
     pub(crate) fn handshake_failed(&self, fault: HandshakeFault) {
         self.lock().handshakes_failed[fault as usize].1 += 1;
+    }
+
+    pub(crate) fn session_superseded(&self) {
+        self.lock().session_superseded += 1;
     }
 
     pub(crate) fn set_receive_buffer(&self, bytes: u64) {

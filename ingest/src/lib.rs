@@ -27,7 +27,7 @@ pub use inbox::{Inbox, InboxClosed, InboxConfig, InboxReceiver, MEMORY_PER_BYTE,
 pub use journal::{Journal, JournalConfig, JournalError, JournalReader};
 pub use kill_point::{arm_kill_points, kill_point};
 pub use ledger::{Dropped, Ledger, LedgerSnapshot, ReadCounts, Rejected};
-pub use relp::{RelpConnection, RelpInput};
+pub use relp::{RelpConnection, RelpInput, Tails};
 pub use senders::{Ident, Senders, SendersConfig};
 pub use tcp::{Connection, TcpInput};
 pub use udp::UdpInput;

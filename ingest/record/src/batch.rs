@@ -36,6 +36,20 @@ impl RowFlags {
     /// A time entry (tick): only the receive time counts, the frame is empty.
     pub const TICK: Self = Self(64);
 
+    /// The six highest bits: which of its sender's sessions a row came by; 0: its input does not say.
+    const LANE_SHIFT: u32 = 10;
+
+    /// With the session that the row came by, below 64.
+    #[must_use]
+    pub fn with_lane(self, lane: u8) -> Self {
+        Self(self.0 & ((1 << Self::LANE_SHIFT) - 1) | u16::from(lane) << Self::LANE_SHIFT)
+    }
+
+    /// Which of its sender's sessions the row came by; 0: its input does not say.
+    pub fn lane(self) -> u8 {
+        (self.0 >> Self::LANE_SHIFT) as u8
+    }
+
     /// Whether all bits of `other` are set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

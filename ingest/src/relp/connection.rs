@@ -18,15 +18,19 @@ use super::Shared;
 use super::buffer::Buffer;
 use super::frame::{FrameReader, Step};
 use super::gate::Stalled;
+use super::head::{Head, Sheaf};
 use super::link::{Link, Moved};
 use super::payload::Payloads;
 use super::session::{Action, Fault, Session};
+use super::tails::{Lane, Owner, Superseded, Verdict};
 use super::window::{NeverDurable, Window};
 use crate::accept::down;
 use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
 
 /// A connection silent for so long gives back its memory, and a message that waited for its continuation is whole.
 const IDLE_MS: u64 = 200;
+/// So long the head of a session waits for more of it when it may repeat what was here before.
+const HEAD_MS: u64 = 2_000;
 /// A message is acknowledged within this, or the session ends.
 const ACK_MS: u64 = 30_000;
 
@@ -37,6 +41,10 @@ pub(super) struct Connection<S> {
     frames: FrameReader,
     session: Session,
     payloads: Payloads,
+    place: Place,
+    owner: Owner,
+    /// Hashes of the lines at hand.
+    lines: Vec<u64>,
     window: Window,
     began: Instant,
     /// When bytes last came.
@@ -47,6 +55,16 @@ pub(super) struct Connection<S> {
     shared: Arc<Shared>,
 }
 
+/// Where the lines of a session are remembered.
+#[derive(Debug)]
+enum Place {
+    /// Not known yet: the first ones are held back.
+    Head(Head),
+    Lane(Arc<Lane>),
+    /// Nowhere.
+    Unknown,
+}
+
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -54,6 +72,8 @@ pub(super) enum Ended {
     Said,
     /// It broke, or its client left without a word.
     Broken(Option<io::Error>),
+    /// Its sender goes on in another session.
+    Superseded,
     /// The process is ending.
     NeverDurable,
 }
@@ -63,6 +83,7 @@ enum Woken {
     Shutdown,
     Durable(Result<u64, NeverDurable>),
     Moved(io::Result<Moved>),
+    Superseded,
     Time,
 }
 
@@ -75,6 +96,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             frames: FrameReader::new(shared.config.max_frame_bytes),
             session: Session::new(0),
             payloads: Payloads::new(formats, shared.format, source),
+            place: Place::Head(Head::default()),
+            owner: Owner::default(),
+            lines: Vec::new(),
             window: Window::default(),
             began: Instant::now(),
             read_ms: 0,
@@ -95,7 +119,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         match ended {
-            Ended::Said => self.link.close().await,
+            Ended::Said => {
+                self.leave();
+                self.link.close().await;
+            }
             Ended::Broken(error) => {
                 if let Some(error) = error {
                     self.shared.ledger.read_error();
@@ -103,6 +130,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     tracing::debug!(%input, %source, %error, "connection broke");
                 }
                 self.keep_rest().await;
+                self.leave();
+            }
+            Ended::Superseded => {
+                self.shared.ledger.session_superseded();
+                let (input, source) = (&self.shared.config.name, self.payloads.source());
+                tracing::info!(%input, %source, "the sender goes on in another session: this one ends");
             }
             Ended::NeverDurable => {}
         }
@@ -116,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 0 => Ok(()),
                 bytes => self.received(bytes).await,
             },
+            Woken::Superseded => Err(Ended::Superseded),
             Woken::Time => self.timed().await,
         }
     }
@@ -129,11 +163,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let deadline = self.deadline_ms().map(|ms| self.began + Duration::from_millis(ms));
         let takes_frames = self.session.takes_frames();
+        let placed = matches!(self.place, Place::Lane(_));
         let reads = takes_frames && !self.window.is_full() && !self.link.is_clogged();
         let space = if reads { Some(self.buffer.space()) } else { None };
         tokio::select! {
             biased;
             () = down(&mut self.shutdown), if takes_frames => Woken::Shutdown,
+            () = self.owner.superseded(), if placed => Woken::Superseded,
             durable = self.window.durable() => Woken::Durable(durable),
             moved = self.link.moved(space) => Woken::Moved(moved),
             () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => Woken::Time,
@@ -146,7 +182,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let idle = idle.then_some(self.read_ms + IDLE_MS);
         let stalled = self.window.since_ms().map(|since_ms| since_ms + ACK_MS);
         let unsent = self.unsent_since_ms.map(|since_ms| since_ms + ACK_MS);
-        [idle, stalled, unsent, self.session.deadline_ms()].into_iter().flatten().min()
+        let undecided = self.holds_head().then_some(self.read_ms + HEAD_MS);
+        [idle, stalled, unsent, undecided, self.session.deadline_ms()].into_iter().flatten().min()
+    }
+
+    /// Whether lines are held back because they may repeat something.
+    fn holds_head(&self) -> bool {
+        matches!(&self.place, Place::Head(head) if !head.is_empty())
+    }
+
+    /// The lane is free for the session that goes on.
+    fn leave(&self) {
+        if let Place::Lane(lane) = &self.place {
+            lane.leave(&self.owner, self.session.was_closed());
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -181,6 +230,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.session.takes_frames() {
             self.payloads.flush(&mut parcel.batch);
             self.buffer.clear();
+            self.hand_over(parcel)?;
+            return self.end_head();
         }
         self.hand_over(parcel)
     }
@@ -212,13 +263,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.session.rest(self.now_ms(), !self.buffer.held().is_empty(), began);
     }
 
-    /// Sends the rows on, and counts. Messages are answered when their rows are durable.
-    fn hand_over(&mut self, mut parcel: Parcel) -> Result<(), Ended> {
+    /// Sends on what was decoded, and counts. Messages are answered when their rows are durable. The first lines of a
+    /// session wait until it is known whether they repeat what was here before.
+    fn hand_over(&mut self, parcel: Parcel) -> Result<(), Ended> {
         let (read, decoded) = self.payloads.take_counts();
-        let messages = self.payloads.take_settled();
+        let sheaf = Sheaf { parcel, read, decoded, messages: self.payloads.take_settled() };
+        match &mut self.place {
+            Place::Head(head) if !head.is_empty() || !sheaf.parcel.batch.rows.is_empty() => {
+                head.push(sheaf);
+                self.decide(false)
+            }
+            _ => self.pass(sheaf),
+        }
+    }
+
+    /// Finds out whether the head repeats something; `last`: without waiting for more of it.
+    fn decide(&mut self, last: bool) -> Result<(), Ended> {
+        let Place::Head(head) = &mut self.place else { return Ok(()) };
+        if head.is_empty() {
+            return Ok(());
+        }
+        let (tails, source) = (&self.shared.context.tails, self.payloads.source());
+        let (repeated, place) = match tails.seek(source, head.lines(), last || head.is_full(), &self.owner) {
+            Verdict::Open => return Ok(()),
+            Verdict::Repeats(repeated, lane) => (repeated, lane.map_or(Place::Unknown, Place::Lane)),
+        };
+        let head = std::mem::take(head);
+        self.place = place;
+        head.release(repeated).into_iter().try_for_each(|sheaf| self.pass(sheaf))
+    }
+
+    /// No more of the head will come. What stands within a tail is in the journal; the sender may send it again, in
+    /// a session that then repeats it to the end.
+    fn end_head(&mut self) -> Result<(), Ended> {
+        let Place::Head(head) = &mut self.place else { return Ok(()) };
+        let lines = head.lines().len();
+        if lines == 0 || !self.shared.context.tails.holds(self.payloads.source(), head.lines()) {
+            return self.decide(true);
+        }
+        let head = std::mem::take(head);
+        self.place = Place::Unknown;
+        head.release(lines).into_iter().try_for_each(|sheaf| self.pass(sheaf))
+    }
+
+    fn pass(&mut self, sheaf: Sheaf) -> Result<(), Ended> {
+        let shared = &self.shared;
+        self.lines.clear();
+        sheaf.hash_into(&mut self.lines);
+        let Sheaf { mut parcel, read, decoded, messages } = sheaf;
         let bytes = parcel.batch.bytes.len();
-        let durable = (!parcel.batch.rows.is_empty()).then(|| parcel.when_durable());
-        let handed_over = self.shared.context.inbox.hand_over(parcel, &read, decoded);
+        let waits = !parcel.batch.rows.is_empty() || parcel.repeated > 0;
+        let durable = waits.then(|| parcel.when_durable());
+        let handed_over = match &self.place {
+            Place::Lane(lane) => {
+                for row in &mut parcel.batch.rows {
+                    row.flags = row.flags.with_lane(lane.number());
+                }
+                let hand_over = || shared.context.inbox.hand_over(parcel, &read, decoded);
+                lane.extend(&self.owner, self.lines.drain(..), hand_over)
+                    .map_err(|Superseded| Ended::Superseded)?
+            }
+            Place::Head(_) | Place::Unknown => shared.context.inbox.hand_over(parcel, &read, decoded),
+        };
         handed_over.map_err(|InboxClosed| Ended::NeverDurable)?;
         match durable {
             Some(durable) => {
@@ -271,7 +377,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if let Some(fault) = self.session.late(now_ms, self.link.out()) {
             self.faulted(fault);
-            return self.flush().await;
+            self.flush().await?;
+            return self.end_head();
+        }
+        if now_ms >= self.read_ms + HEAD_MS {
+            self.decide(true)?;
         }
         if now_ms >= self.read_ms + IDLE_MS {
             self.buffer.shrink();
@@ -294,7 +404,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn stop(&mut self) -> Result<(), Ended> {
         self.session.end(self.link.out());
         self.buffer.clear();
-        self.flush().await
+        self.flush().await?;
+        self.end_head()
     }
 
     /// Nothing was made durable for too long: ends, and lets nobody in until there is room.
@@ -318,18 +429,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The connection is gone. Whole messages are kept although nobody hears the answer: their sender may be gone for
     /// good.
     async fn keep_rest(&mut self) {
-        if self.buffer.held().is_empty() && !self.payloads.holds_back() {
-            return;
+        if !self.buffer.held().is_empty() || self.payloads.holds_back() {
+            let shared = Arc::clone(&self.shared);
+            let bytes = self.buffer.held().len() * MEMORY_PER_BYTE;
+            let lend = shared.context.inbox.lend(bytes, &shared.ledger);
+            let Ok(Ok(mut parcel)) = timeout(Duration::from_millis(ACK_MS), lend).await else { return };
+            self.take(&mut parcel.batch);
+            if self.session.takes_frames() && !self.buffer.held().is_empty() {
+                self.payloads.count_unfinished();
+            }
+            self.payloads.flush(&mut parcel.batch);
+            drop(self.hand_over(parcel));
         }
-        let shared = Arc::clone(&self.shared);
-        let bytes = self.buffer.held().len() * MEMORY_PER_BYTE;
-        let lend = shared.context.inbox.lend(bytes, &shared.ledger);
-        let Ok(Ok(mut parcel)) = timeout(Duration::from_millis(ACK_MS), lend).await else { return };
-        self.take(&mut parcel.batch);
-        if self.session.takes_frames() && !self.buffer.held().is_empty() {
-            self.payloads.count_unfinished();
-        }
-        self.payloads.flush(&mut parcel.batch);
-        drop(self.hand_over(parcel));
+        drop(self.end_head());
     }
 }

@@ -12,10 +12,13 @@ mod buffer;
 mod connection;
 mod frame;
 mod gate;
+mod head;
 mod link;
 mod offers;
 mod payload;
 mod session;
+mod tail;
+mod tails;
 mod window;
 
 use std::net::SocketAddr;
@@ -30,6 +33,7 @@ use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::ledger::Ledger;
 use crate::tls::TlsServer;
 use gate::Gate;
+pub use tails::Tails;
 
 /// A listening socket for RELP.
 #[derive(Debug)]

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     oldest: u32,
     /// Messages that are not answered.
     unanswered: u64,
+    /// The client said that it ends, and was answered: it has nothing to send again.
+    closed: bool,
     open_by_ms: u64,
     /// When the frame that is not complete began.
     half_since_ms: Option<u64>,
@@ -111,6 +113,7 @@ impl Session {
             expected: 1,
             oldest: 2,
             unanswered: 0,
+            closed: false,
             open_by_ms: now_ms + OPEN_MS,
             half_since_ms: None,
         }
@@ -214,7 +217,10 @@ impl Session {
         }
         match last {
             Last::Bye => {}
-            Last::Closed { txnr } => rsp(out, txnr, "200 OK"),
+            Last::Closed { txnr } => {
+                rsp(out, txnr, "200 OK");
+                self.closed = true;
+            }
             Last::Refused { txnr, why } => rsp(out, txnr, &format!("500 {why}")),
         }
         out.extend_from_slice(SERVERCLOSE);
@@ -260,6 +266,11 @@ impl Session {
     /// Whether frames are still taken.
     pub(crate) fn takes_frames(&self) -> bool {
         matches!(self.phase, Phase::New | Phase::Open)
+    }
+
+    /// Whether the client ended the session itself, with everything answered.
+    pub(crate) fn was_closed(&self) -> bool {
+        self.closed
     }
 
     /// Whether everything has been said: close the connection once it is sent.

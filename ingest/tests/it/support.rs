@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ingest::{Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, inbox};
+use ingest::{
+    Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, Tails, inbox,
+};
 use record::{FormatSet, RowFlags};
 use tokio::sync::watch;
 
@@ -29,7 +31,13 @@ pub(crate) fn node(budget_bytes: usize) -> Node {
         inbox(&InboxConfig { budget_bytes, max_parcels: 100_000, ..InboxConfig::default() });
     let (shutdown, watch) = watch::channel(false);
     let formats = Arc::new(FormatSet::shipped("Asia/Shanghai".parse().unwrap()));
-    let context = InputContext { formats, inbox: inbox.clone(), clock: Arc::new(|| NOW_MS), shutdown: watch };
+    let context = InputContext {
+        formats,
+        inbox: inbox.clone(),
+        clock: Arc::new(|| NOW_MS),
+        shutdown: watch,
+        tails: Tails::default(),
+    };
     Node { context, inbox, receiver, shutdown }
 }
 
