@@ -2,48 +2,29 @@
 //!
 //! Used by `parse` and `backtest`. Refuses to know: sockets, rules, the journal.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use record::{Batch, DecodeCounts, Decoder, FormatId, FormatSet, Lsn, Transport};
 
-/// Bytes read at a time; a batch holds the lines of one read.
-const CHUNK_BYTES: usize = 2 * 1024 * 1024;
-/// Longer lines are cut here and flagged, as on a socket.
-const LINE_BYTES_MAX: usize = 128 * 1024;
+use crate::line_blocks::{LINE_BYTES_MAX, LineBlocks};
 
-/// A file of lines, read chunk by chunk.
+/// A file of lines, read block by block.
 pub(crate) struct LineFile {
-    path: PathBuf,
-    input: Box<dyn Read + Send>,
-    decoder: Decoder,
-    source: Arc<str>,
-    carry: Vec<u8>,
-    chunk: Vec<u8>,
-    ended: bool,
+    blocks: LineBlocks,
+    lines: LineDecoder,
+    block: Vec<u8>,
     next_lsn: Lsn,
 }
 
 impl LineFile {
     /// Opens a file; `-` is standard input. `format` pins the format of all lines.
     pub(crate) fn open(path: &Path, formats: &Arc<FormatSet>, format: Option<FormatId>) -> Result<Self> {
-        let input: Box<dyn Read + Send> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-            Box::new(file)
-        };
         Ok(Self {
-            path: path.to_owned(),
-            input,
-            decoder: Decoder::new(Arc::clone(formats), Transport::File, format),
-            source: Arc::from(path.display().to_string()),
-            carry: Vec::new(),
-            chunk: vec![0; CHUNK_BYTES],
-            ended: false,
+            blocks: LineBlocks::open(path)?,
+            lines: LineDecoder::new(path, formats, format),
+            block: Vec::new(),
             next_lsn: 1,
         })
     }
@@ -51,73 +32,65 @@ impl LineFile {
     /// Replaces `batch` by the next lines, with LSNs counted from 1 in line order; false at the end of the file.
     pub(crate) fn next(&mut self, batch: &mut Batch) -> Result<bool> {
         batch.clear();
-        let source = batch.source_index(&self.source);
         while batch.rows.is_empty() {
-            if self.ended {
+            if !self.blocks.next(&mut self.block)? {
                 return Ok(false);
             }
-            self.read_chunk(batch, source)?;
+            self.lines.decode(&self.block, batch);
         }
-        for row in &mut batch.rows {
-            row.lsn = self.next_lsn;
-            self.next_lsn += 1;
-        }
+        self.next_lsn = number(batch, self.next_lsn);
         Ok(true)
     }
 
     /// What the decoder counted since the last call.
     pub(crate) fn take_counts(&mut self) -> DecodeCounts {
-        self.decoder.take_counts()
-    }
-
-    fn read_chunk(&mut self, batch: &mut Batch, source: u16) -> Result<()> {
-        let mut filled = 0;
-        while filled < self.chunk.len() {
-            let read = match self.input.read(&mut self.chunk[filled..]) {
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("{}: cannot be read", self.path.display()));
-                }
-            };
-            if read == 0 {
-                self.ended = true;
-                break;
-            }
-            filled += read;
-        }
-        let mut rest = &self.chunk[..filled];
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let line = &rest[..end];
-            if self.carry.is_empty() {
-                push_line(&mut self.decoder, batch, source, line);
-            } else {
-                self.carry.extend_from_slice(line);
-                push_line(&mut self.decoder, batch, source, &self.carry);
-                self.carry.clear();
-            }
-            rest = &rest[end + 1..];
-        }
-        let room = (LINE_BYTES_MAX + 1).saturating_sub(self.carry.len());
-        self.carry.extend_from_slice(&rest[..rest.len().min(room)]);
-        if self.ended {
-            if !self.carry.is_empty() {
-                push_line(&mut self.decoder, batch, source, &self.carry);
-                self.carry.clear();
-            }
-            self.decoder.flush(batch, source);
-        }
-        Ok(())
+        self.lines.decoder.take_counts()
     }
 }
 
-fn push_line(decoder: &mut Decoder, batch: &mut Batch, source: u16, line: &[u8]) {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return;
+/// Decodes blocks of whole lines.
+pub(crate) struct LineDecoder {
+    decoder: Decoder,
+    source: Arc<str>,
+}
+
+impl LineDecoder {
+    pub(crate) fn new(path: &Path, formats: &Arc<FormatSet>, format: Option<FormatId>) -> Self {
+        Self {
+            decoder: Decoder::new(Arc::clone(formats), Transport::File, format),
+            source: Arc::from(path.display().to_string()),
+        }
     }
-    let cut = &line[..line.len().min(LINE_BYTES_MAX)];
-    decoder.push(batch, source, cut, None, line.len() > LINE_BYTES_MAX);
+
+    /// Appends the records of a block; the next block does not continue it.
+    pub(crate) fn decode(&mut self, block: &[u8], batch: &mut Batch) {
+        let source = batch.source_index(&self.source);
+        let mut rest = block;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            self.push(batch, source, &rest[..end]);
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        self.decoder.flush(batch, source);
+    }
+
+    fn push(&mut self, batch: &mut Batch, source: u16, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            let cut = &line[..line.len().min(LINE_BYTES_MAX)];
+            self.decoder.push(batch, source, cut, None, line.len() > LINE_BYTES_MAX);
+        }
+    }
+}
+
+/// Gives the rows of a batch their positions; returns the next one.
+pub(crate) fn number(batch: &mut Batch, first: Lsn) -> Lsn {
+    let mut lsn = first;
+    for row in &mut batch.rows {
+        row.lsn = lsn;
+        lsn += 1;
+    }
+    lsn
 }
 
 /// The rule files named by paths: a folder means its `*.yaml` and `*.yml` (not its subfolders), in name order.

@@ -10,6 +10,7 @@ mod generate;
 mod journal_command;
 mod journal_thread;
 mod judge_thread;
+mod line_blocks;
 mod lines;
 mod metrics;
 mod opening;
