@@ -88,6 +88,10 @@ impl Meaning<'_> {
                     None => self.part("none"),
                 }
             }
+            Kind::Cardinality { field, within_ms, min, max } => {
+                self.column(*field);
+                self.show(&(within_ms, min, max));
+            }
         }
     }
 

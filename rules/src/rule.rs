@@ -90,6 +90,17 @@ pub(crate) enum Kind {
         /// What breaks a run; need not satisfy the filter.
         reset: Option<Condition>,
     },
+    /// Many, or few, distinct values in a window.
+    Cardinality {
+        /// Column whose non-null values count.
+        field: usize,
+        /// Window length.
+        within_ms: i64,
+        /// Active with at least so many.
+        min: Option<u64>,
+        /// Active with at most so many (and a match).
+        max: Option<u64>,
+    },
 }
 
 /// `distinct: {field, min, over}`.
@@ -111,6 +122,29 @@ impl Kind {
             Kind::Frequency { .. } => "frequency",
             Kind::Sustained { .. } => "sustained",
             Kind::Consecutive { .. } => "consecutive",
+            Kind::Cardinality { .. } => "cardinality",
+        }
+    }
+
+    /// The column whose distinct values count.
+    pub(crate) fn distinct_field(&self) -> Option<usize> {
+        match self {
+            Kind::Frequency { distinct, .. } | Kind::Sustained { distinct, .. } => {
+                distinct.map(|distinct| distinct.field)
+            }
+            Kind::Cardinality { field, .. } => Some(*field),
+            Kind::Any { .. } | Kind::Consecutive { .. } => None,
+        }
+    }
+
+    /// How far back it looks.
+    pub(crate) fn within_ms(&self) -> i64 {
+        match *self {
+            Kind::Any { resolve_after_ms } => resolve_after_ms,
+            Kind::Frequency { within_ms, .. }
+            | Kind::Sustained { within_ms, .. }
+            | Kind::Consecutive { within_ms, .. }
+            | Kind::Cardinality { within_ms, .. } => within_ms,
         }
     }
 }
@@ -143,6 +177,13 @@ impl Rule {
                 let reset = if reset.is_some() { " without a reset" } else { "" };
                 format!("at least {count} in a row{reset} within {}", show_duration(*within_ms))
             }
+            Kind::Cardinality { field, within_ms, min, max } => {
+                let bounds = bounds([
+                    ("at least", min.map(|n| n.to_string())),
+                    ("at most", max.map(|n| n.to_string())),
+                ]);
+                format!("{bounds} distinct values of {} within {}", column(*field), show_duration(*within_ms))
+            }
         };
         if !self.by.is_empty() {
             let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();
@@ -150,4 +191,10 @@ impl Rule {
         }
         text
     }
+}
+
+/// Bounds of which either suffices, in words: `at least 3 or at most 1`.
+pub(crate) fn bounds<'a>(named: impl IntoIterator<Item = (&'a str, Option<String>)>) -> String {
+    let there = named.into_iter().filter_map(|(name, bound)| bound.map(|bound| format!("{name} {bound}")));
+    there.collect::<Vec<_>>().join(" or ")
 }

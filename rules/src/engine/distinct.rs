@@ -91,6 +91,11 @@ impl Occurrences {
         }
     }
 
+    /// Values with their buckets: as many distinct ones at most.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Distinct values in buckets `from..=to`.
     pub(super) fn count(&self, from: i64, to: i64) -> u64 {
         self.ids(from, to).count() as u64

@@ -129,7 +129,7 @@ impl RuleState {
 
     fn has_grown(&self, slot: u32, at: InstantMs) -> bool {
         let episode = self.keys.get(slot).and_then(|key| key.episode.as_ref());
-        episode.is_some_and(|episode| self.measure(slot, at) > episode.alert.reason.count)
+        episode.is_some_and(|episode| self.is_worse(slot, at, &episode.alert.reason))
     }
 
     fn emit(&mut self, slot: u32, change: Change, early: bool, cause: &mut Cause<'_>) {

@@ -7,7 +7,7 @@
 //! - A journal position is taken once; 0 means that none was assigned and is always new.
 //! - Of a rule without orders (`order_no`) every match counts for the money at risk; with orders, matches without one
 //!   do not.
-//! - The numbers of an alert are those of its greatest count so far, looked at once per bucket (1 s for kinds exact to
+//! - The numbers of an alert are the worst so far (the greatest count), looked at once per bucket (1 s for kinds exact to
 //!   the millisecond): people see how bad it got, and are not told the same thing twice.
 //!
 //! Refuses to know: sockets, clocks, who is told.
@@ -49,7 +49,7 @@ use self::seen::Seen;
 use self::settings::Settings;
 use self::state::{Cause, RuleState, Sighting};
 use crate::index::{Hit, RuleIndex};
-use crate::rule::{Kind, Rule};
+use crate::rule::Rule;
 use crate::{Alert, RuleSet, Transition};
 
 /// Keys per rule unless said otherwise.
@@ -244,13 +244,9 @@ impl Engine {
         let at = hit.rule as usize;
         let (rule, state) = (&self.rules.rules[at], &mut self.states[at]);
         write_key(record, rule.by.iter().map(|(_, column)| *column), &mut self.scratch.key);
-        let distinct = match &rule.kind {
-            Kind::Frequency { distinct, .. } | Kind::Sustained { distinct, .. } => *distinct,
-            Kind::Any { .. } | Kind::Consecutive { .. } => None,
-        };
         self.scratch.distinct.clear();
-        if let Some(distinct) = distinct {
-            push_value(record, distinct.field, &mut self.scratch.distinct);
+        if let Some(field) = rule.kind.distinct_field() {
+            push_value(record, field, &mut self.scratch.distinct);
         }
         let bytes = |column: Option<usize>| column.and_then(|c| record.raw(c)).unwrap_or_default();
         let seen = Sighting {

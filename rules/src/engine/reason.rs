@@ -11,9 +11,9 @@ use super::lines::Lines;
 use super::recent::Match;
 use super::run::{Run, RunRule};
 use super::state::{Memory, RuleState, Shape};
-use super::window::{Tally, Window};
+use super::window::{Decides, Tally, Window};
 use crate::condition::duration::show_duration as duration;
-use crate::rule::Kind;
+use crate::rule::{Kind, bounds};
 use crate::{Bucket, Reason, Sample};
 
 /// Orders and distinct values listed.
@@ -31,11 +31,25 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 impl RuleState {
+    /// Whether the numbers at an instant are worse than those of a reason.
+    pub(super) fn is_worse(&self, slot: u32, at: InstantMs, told: &Reason) -> bool {
+        let count = self.measure(slot, at);
+        match self.shape {
+            Shape::Window(Window { decides: Decides::Cardinality { min, .. }, .. }) => {
+                if min.is_some_and(|min| count >= min) { count > told.count } else { count < told.count }
+            }
+            _ => count > told.count,
+        }
+    }
+
     /// The number that is compared, at an instant.
-    pub(super) fn measure(&self, slot: u32, at: InstantMs) -> u64 {
+    fn measure(&self, slot: u32, at: InstantMs) -> u64 {
         match (self.keys.get(slot).map(|key| &key.memory), self.shape) {
             (Some(Memory::Tally(tally)), Shape::Window(window)) => {
                 let (from, to) = self.range(window, tally, at);
+                if let Decides::Cardinality { .. } = window.decides {
+                    return tally.distinct.as_ref().map_or(0, |held| held.count(from, to));
+                }
                 let inside = tally.counts.iter(self.frontier).filter(|&(b, _)| b >= from && b <= to);
                 inside.map(|(_, count)| u64::from(count)).sum()
             }
@@ -87,7 +101,7 @@ impl RuleState {
             values.truncate(LISTED_MAX);
             reason.distinct = values;
         }
-        let besides = match window.distinct {
+        let besides = match window.distinct.filter(|_| window.decides == Decides::Count) {
             Some(distinct) => {
                 let (seen, min, name) = (reason.distinct_count, distinct.min, &self.settings.distinct_name);
                 let each = if distinct.per_step { " in each step" } else { "" };
@@ -110,6 +124,21 @@ impl RuleState {
                 let text =
                     format!("{count} in {} of at least {}{besides}", duration(within_ms), window.count);
                 ("frequency".into(), text)
+            }
+            Kind::Cardinality { within_ms, .. } => {
+                let found = reason.distinct_count;
+                reason.count = found;
+                reason.thresholds = thresholds_met(window.decides, found);
+                let bounds = bounds(["min", "max"].map(|name| {
+                    let words = if name == "min" { "of at least" } else { "of at most" };
+                    (words, reason.thresholds.get(name).cloned())
+                }));
+                let text = format!(
+                    "{found} distinct {} in {} {bounds}",
+                    self.settings.distinct_name,
+                    duration(within_ms)
+                );
+                ("cardinality".into(), text)
             }
             Kind::Consecutive { .. } => (String::new(), String::new()),
         };
@@ -150,6 +179,7 @@ impl RuleState {
     fn thresholds(&self) -> BTreeMap<String, String> {
         let (count, distinct) = match self.shape {
             Shape::Window(_) if matches!(self.settings.kind, Kind::Any { .. }) => return BTreeMap::new(),
+            Shape::Window(Window { decides: Decides::Cardinality { .. }, .. }) => return BTreeMap::new(),
             Shape::Window(window) => (window.count, window.distinct),
             Shape::Run(rule) => (rule.count as u64, None),
         };
@@ -227,16 +257,26 @@ impl RuleState {
             "distinct_count" => Some(reason.distinct_count.to_string()),
             "orders_count" => Some(reason.orders_count.to_string()),
             "amount" => reason.amount.clone(),
-            "threshold" => reason.thresholds.get("count").cloned(),
-            "within" => Some(duration(match self.settings.kind {
-                Kind::Any { resolve_after_ms } => resolve_after_ms,
-                Kind::Frequency { within_ms, .. }
-                | Kind::Sustained { within_ms, .. }
-                | Kind::Consecutive { within_ms, .. } => within_ms,
-            })),
+            "threshold" => {
+                let first = || reason.thresholds.values().next();
+                reason.thresholds.get("count").or_else(first).cloned()
+            }
+            "within" => Some(duration(self.settings.kind.within_ms())),
             _ => None,
         }
     }
+}
+
+/// The bounds that a number meets, by name; both if it meets none.
+fn thresholds_met(decides: Decides, found: u64) -> BTreeMap<String, String> {
+    let Decides::Cardinality { min, max } = decides else { return BTreeMap::new() };
+    let bounds = [
+        ("min", min, min.is_some_and(|min| found >= min)),
+        ("max", max, max.is_some_and(|max| found <= max)),
+    ];
+    let none = bounds.iter().all(|(.., met)| !met);
+    let named = bounds.into_iter().filter(|(.., met)| *met || none);
+    named.filter_map(|(name, bound, _)| bound.map(|bound| (name.to_owned(), bound.to_string()))).collect()
 }
 
 fn money(text: &[u8]) -> Option<Decimal> {

@@ -35,10 +35,6 @@ impl Settings {
     pub(super) fn of(rule: &Rule, formats: &FormatSet) -> Self {
         let format = formats.get(rule.format);
         let column = |i: usize| format.columns().get(i);
-        let distinct = match &rule.kind {
-            Kind::Frequency { distinct, .. } | Kind::Sustained { distinct, .. } => *distinct,
-            Kind::Any { .. } | Kind::Consecutive { .. } => None,
-        };
         let zone = match format.time_column().and_then(column).map(|c| &c.kind) {
             Some(record::ColumnType::Timestamp { zone, .. }) => *zone,
             _ => chrono_tz::UTC,
@@ -54,8 +50,10 @@ impl Settings {
             lateness_ms: rule.lateness_ms,
             settle_ms: rule.settle_ms,
             kind: rule.kind.clone(),
-            distinct_name: distinct
-                .and_then(|d| column(d.field))
+            distinct_name: rule
+                .kind
+                .distinct_field()
+                .and_then(column)
                 .map(|c| c.name.to_string())
                 .unwrap_or_default(),
             has_orders: rule.order.is_some(),

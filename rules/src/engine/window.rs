@@ -1,4 +1,4 @@
-//! Kinds in buckets: when `any`, `frequency` and `sustained` are active, from the counts of one key.
+//! Kinds in buckets: when they are active, from what one key counted.
 //!
 //! Refuses to know: keys, alerts, how buckets become instants beyond their length.
 
@@ -24,6 +24,16 @@ pub(super) struct Window {
     pub(super) count: u64,
     pub(super) distinct: Option<Distinct>,
     pub(super) sustained: bool,
+    pub(super) decides: Decides,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decides {
+    /// The number of matches (and of distinct values besides).
+    Count,
+    /// The number of distinct values: at least, or at most.
+    Cardinality { min: Option<u64>, max: Option<u64> },
 }
 
 /// What a window remembers of one key.
@@ -45,7 +55,8 @@ impl Window {
         let window = |count, within_ms: i64, distinct| {
             let unit_ms = SECOND_MS * ceil_div(within_ms, BUCKETS_MAX * SECOND_MS).max(1);
             let steps = ceil_div(within_ms, unit_ms).max(1);
-            Window { unit_ms, step: 1, steps, count, distinct, sustained: false }
+            let decides = Decides::Count;
+            Window { unit_ms, step: 1, steps, count, distinct, sustained: false, decides }
         };
         match *kind {
             // s - resolve_after < bucket(e) <= s: the window of that length, in buckets of 1 s whatever its length
@@ -61,7 +72,15 @@ impl Window {
                 count,
                 distinct,
                 sustained: true,
+                decides: Decides::Count,
             }),
+            Kind::Cardinality { field, within_ms, min, max } => {
+                // One more than `max` is enough to know that it is exceeded.
+                let kept = min.unwrap_or(1).max(max.map_or(1, |max| max + 1));
+                let distinct = Distinct { field, min: kept, per_step: false };
+                let decides = Decides::Cardinality { min, max };
+                Some(Window { decides, ..window(1, within_ms, Some(distinct)) })
+            }
             Kind::Consecutive { .. } => None,
         }
     }
@@ -116,6 +135,9 @@ impl Window {
     /// Whether there can be activity at all: cheap, never wrongly false.
     pub(super) fn may_be_active(&self, tally: &Tally) -> bool {
         let needed = if self.sustained { self.count.saturating_mul(self.steps as u64) } else { self.count };
+        if let Decides::Cardinality { min: Some(min), max: None } = self.decides {
+            return tally.distinct.as_ref().is_some_and(|held| held.len() as u64 >= min);
+        }
         tally.held == u32::MAX || u64::from(tally.held) >= needed
     }
 
@@ -135,7 +157,12 @@ impl Window {
     fn holds(&self, tally: &Tally, end: i64, s: i64, near: i64) -> bool {
         let first = end - self.steps + 1;
         let (from, to) = (first * self.step, s.min((end + 1) * self.step - 1));
-        let inside = tally.counts.iter(near).skip_while(|&(b, _)| b < from).take_while(|&(b, _)| b <= to);
+        let mut inside = tally.counts.iter(near).skip_while(|&(b, _)| b < from).take_while(|&(b, _)| b <= to);
+        if let Decides::Cardinality { min, max } = self.decides {
+            let found = tally.distinct.as_ref().map_or(0, |held| held.count(from, to));
+            let fits = min.is_some_and(|min| found >= min) || max.is_some_and(|max| found <= max);
+            return fits && inside.next().is_some();
+        }
         let enough = if self.sustained {
             self.each_step_has_enough(first, inside)
         } else {
@@ -168,21 +195,37 @@ impl Window {
         }
     }
 
-    /// The first bucket at or after `from` that is active by what is known now. Activity begins only with a match
-    /// or, by a late match, at `from` itself.
-    pub(super) fn first_active(&self, tally: &Tally, from: i64, near: i64) -> Option<i64> {
-        if !self.may_be_active(tally) {
-            return None;
+    /// The part of the rule that is raised early: what more records of the same time can only confirm.
+    fn early(&self) -> Option<Window> {
+        match self.decides {
+            Decides::Count | Decides::Cardinality { min: Some(_), max: None } => Some(*self),
+            Decides::Cardinality { min: None, .. } => None,
+            Decides::Cardinality { min, .. } => {
+                Some(Window { decides: Decides::Cardinality { min, max: None }, ..*self })
+            }
         }
+    }
+
+    /// The first bucket at or after `from` that is active by what is known now, if that is to be raised early.
+    /// Activity begins only with a match or, by a late match, at `from` itself.
+    pub(super) fn first_active(&self, tally: &Tally, from: i64, near: i64) -> Option<i64> {
+        let early = self.early().filter(|early| early.may_be_active(tally))?;
         let later = tally.counts.iter(near).map(|(bucket, _)| bucket).filter(|&bucket| bucket > from);
-        std::iter::once(from).chain(later).find(|&s| self.is_active(tally, s, near))
+        std::iter::once(from).chain(later).find(|&s| early.is_active(tally, s, near))
+    }
+
+    /// Whether activity can also begin because something leaves the window, or end because something comes.
+    fn is_two_sided(&self) -> bool {
+        matches!(self.decides, Decides::Cardinality { max: Some(_), .. })
     }
 
     /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
     /// `None` if nothing is left already.
     pub(super) fn next_due(&self, tally: &Tally, s: i64, active: bool) -> Option<i64> {
         let touched = tally.counts.next_after(s, s);
-        let change = if !active {
+        let change = if self.is_two_sided() {
+            tally.counts.first(s).map(|oldest| self.expiry(oldest))
+        } else if !active {
             tally.counts.last(s).map(|newest| self.expiry(newest))
         } else if self.sustained {
             Some((s.div_euclid(self.step) + 1) * self.step)

@@ -274,9 +274,14 @@ impl<'a> RuleReader<'a, '_> {
     pub(super) fn need(&mut self, key: &str) -> Option<&'a Entry> {
         let entry = self.fields.entry(key);
         if entry.is_none() {
-            self.report.error(self.fields.at, format!("kind `{}` needs the key `{key}`", self.kind));
+            self.missing(&format!("`{key}`"));
         }
         entry
+    }
+
+    /// Reports a key that the kind cannot do without.
+    pub(super) fn missing(&mut self, key: &str) {
+        self.report.error(self.fields.at, format!("kind `{}` needs the key {key}", self.kind));
     }
 
     /// A condition over the rule's format.

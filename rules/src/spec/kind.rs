@@ -17,16 +17,16 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 4] = [
+pub(super) const KINDS: [KindSpec; 5] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
     KindSpec { name: "consecutive", keys: &["count", "within", "reset"], read: consecutive },
+    KindSpec { name: "cardinality", keys: &["field", "within", "min", "max"], read: cardinality },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 11] = [
-    "cardinality",
+pub(super) const PLANNED: [&str; 10] = [
     "ratio",
     "aggregate",
     "spike",
@@ -43,6 +43,8 @@ pub(super) const PLANNED: [&str; 11] = [
 const RESOLVE_AFTER_MS: i64 = 300_000;
 /// Most matches a threshold may ask for.
 const MAX_COUNT: u64 = 1_000_000_000;
+/// Most distinct values a threshold may ask for: that many are kept one by one.
+const MAX_DISTINCT: u64 = 1_000_000;
 /// Longest run: its matches are kept one by one.
 const MAX_RUN: u64 = 100_000;
 /// Most steps of a `sustained` window.
@@ -96,6 +98,27 @@ fn consecutive(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
         None => Some(None),
     };
     Some(Kind::Consecutive { count: count?, within_ms: within?, reset: reset? })
+}
+
+fn cardinality(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let field = rule.need("field").and_then(|entry| field(rule, entry));
+    let within = window(rule, "within");
+    let mut bound = |key: &str, least: u64| match rule.fields.entry(key) {
+        Some(entry) => fields::whole(entry, least, MAX_DISTINCT, rule.report).map(Some),
+        None => Some(None),
+    };
+    let (min, max) = (bound("min", 1), bound("max", 0));
+    either(rule, "min", "max")?;
+    Some(Kind::Cardinality { field: field?, within_ms: within?, min: min?, max: max? })
+}
+
+/// A kind with two bounds needs at least one of them.
+fn either(rule: &mut RuleReader<'_, '_>, one: &str, other: &str) -> Option<()> {
+    if rule.fields.entry(one).is_none() && rule.fields.entry(other).is_none() {
+        rule.missing(&format!("`{one}` or `{other}`"));
+        return None;
+    }
+    Some(())
 }
 
 fn count(rule: &mut RuleReader<'_, '_>, most: u64) -> Option<u64> {

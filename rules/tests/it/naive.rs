@@ -27,6 +27,7 @@ pub(crate) enum Shape {
     Frequency { count: usize, within: i64, distinct: Option<usize> },
     Sustained { count: usize, every: i64, within: i64, distinct: Option<(usize, bool)> },
     Consecutive { count: usize, within: i64 },
+    Cardinality { min: Option<usize>, max: Option<usize>, within: i64 },
 }
 
 /// A rule.
@@ -80,7 +81,7 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
 fn step(rule: &Rule) -> i64 {
     match rule.shape {
         Shape::Any { .. } | Shape::Sustained { .. } => 1_000,
-        Shape::Frequency { within, .. } => bucket_length(within),
+        Shape::Frequency { within, .. } | Shape::Cardinality { within, .. } => bucket_length(within),
         Shape::Consecutive { .. } => 1,
     }
 }
@@ -121,11 +122,7 @@ fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
             instant - resolve_after < bucket && bucket <= instant
         }),
         Shape::Frequency { count, within, distinct } => {
-            let length = bucket_length(within);
-            let buckets = (within + length - 1) / length;
-            let from = instant - (buckets - 1) * length;
-            let window: Vec<&Seen> =
-                matches.into_iter().filter(|s| (from..=instant).contains(&floor(s.at, length))).collect();
+            let window = in_window(matches, within, instant);
             window.len() >= count && distinct.is_none_or(|min| distinct_fields(&window) >= min)
         }
         Shape::Sustained { count, every, within, distinct } => {
@@ -148,8 +145,21 @@ fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
                     })
             })
         }
+        Shape::Cardinality { min, max, within } => {
+            let window = in_window(matches, within, instant);
+            let values = distinct_fields(&window);
+            min.is_some_and(|min| values >= min) || !window.is_empty() && max.is_some_and(|max| values <= max)
+        }
         Shape::Consecutive { count, within } => run_stands(known, count, within, instant),
     }
+}
+
+/// Those whose bucket is in the window that ends at `instant`.
+fn in_window(matches: Vec<&Seen>, within: i64, instant: i64) -> Vec<&Seen> {
+    let length = bucket_length(within);
+    let buckets = (within + length - 1) / length;
+    let from = instant - (buckets - 1) * length;
+    matches.into_iter().filter(|s| (from..=instant).contains(&floor(s.at, length))).collect()
 }
 
 fn distinct_fields(window: &[&Seen]) -> usize {

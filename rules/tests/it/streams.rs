@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use record::{Batch, Decoder, FormatSet, Transport};
-use rules::{Engine, RuleFile, RuleSet};
+use rules::{Alert, Change, Engine, RuleFile, RuleSet};
 
 use crate::naive::{self, Rule, Seen, Shape, Told};
 
@@ -90,7 +90,35 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
         );
         (Shape::Consecutive { count, within: within * 1_000 }, text, 9_000)
     });
-    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive]
+    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality()]
+}
+
+/// Lengths of windows in seconds: short, around the first change of the bucket length, long.
+fn within() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 1..12i64, 1 => 598..603i64, 1 => Just(1_801)]
+}
+
+fn span_of(within: i64) -> i64 {
+    if within > 100 { 3_000_000 } else { 40_000 }
+}
+
+fn cardinality() -> impl Strategy<Value = (Shape, String, i64)> {
+    let bounds = prop_oneof![
+        (1..5usize).prop_map(|min| (Some(min), None)),
+        (0..3usize).prop_map(|max| (None, Some(max))),
+        (2..4usize, 0..2usize).prop_map(|(min, max)| (Some(min), Some(max))),
+    ];
+    (bounds, within()).prop_map(|((min, max), within)| {
+        let key = |name: &str, bound: Option<usize>| {
+            bound.map_or(String::new(), |bound| format!("        {name}: {bound}\n"))
+        };
+        let text = format!(
+            "        kind: cardinality\n        field: merchant_no\n        within: {within}s\n{}{}",
+            key("min", min),
+            key("max", max)
+        );
+        (Shape::Cardinality { min, max, within: within * 1_000 }, text, span_of(within))
+    })
 }
 
 pub(crate) fn line(event: &Event) -> String {
@@ -102,7 +130,7 @@ pub(crate) fn line(event: &Event) -> String {
     columns.join("||")
 }
 
-fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
+fn loaded(text: &str, by_channel: bool, events: &[Event]) -> (RuleSet, Arc<FormatSet>, Batch) {
     let by = if by_channel { "        by: [channel]\n" } else { "" };
     let file = format!(
         "groups:\n  - name: g\n    rules:\n      - alert: A\n        where: response_code in [\"NET_ERR\", \"TIMEOUT\"]\n{by}{text}"
@@ -110,8 +138,7 @@ fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
     let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
     let files = [RuleFile { name: "r.yaml".into(), text: file.clone() }];
     let rules = RuleSet::load(&files, &formats).unwrap_or_else(|errors| panic!("{errors:?}\n{file}"));
-    let mut engine = Engine::for_backtest(Arc::new(rules), Arc::clone(&formats));
-    let mut decoder = Decoder::new(formats, Transport::File, None);
+    let mut decoder = Decoder::new(Arc::clone(&formats), Transport::File, None);
     let mut batch = Batch::default();
     let source = batch.source_index(&Arc::from("file"));
     for event in events {
@@ -121,19 +148,25 @@ fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
     for (row, lsn) in batch.rows.iter_mut().zip(1..) {
         row.lsn = lsn;
     }
+    (rules, formats, batch)
+}
+
+fn told(alert: &Alert) -> Told {
+    Told {
+        active_at: alert.active_ms,
+        key: alert.labels.get("channel").cloned().unwrap_or_default(),
+        fired_at: alert.fired_ms,
+        ended_at: alert.ended_ms,
+    }
+}
+
+fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
+    let (rules, formats, batch) = loaded(text, by_channel, events);
+    let mut engine = Engine::for_backtest(Arc::new(rules), formats);
     engine.judge(&batch, &mut Vec::new());
-    let mut told: Vec<Told> = engine
-        .finish()
-        .iter()
-        .map(|alert| Told {
-            active_at: alert.active_ms,
-            key: alert.labels.get("channel").cloned().unwrap_or_default(),
-            fired_at: alert.fired_ms,
-            ended_at: alert.ended_ms,
-        })
-        .collect();
-    told.sort();
-    told
+    let mut all: Vec<Told> = engine.finish().iter().map(|alert| told(alert)).collect();
+    all.sort();
+    all
 }
 
 fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
@@ -179,7 +212,7 @@ fn random_streams_raise_alerts() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn engine_and_model_agree(
@@ -196,6 +229,43 @@ proptest! {
         let events = arrival(events, &jitters, jitter);
         prop_assert_eq!(by_engine(&text, by_channel, &events), by_model(&rule, by_channel, &events), "{:?} {}", rule, text);
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What a live engine resolves by settled verdicts when the stream is over is what the model tells of it.
+    #[test]
+    fn live_engines_settle_on_the_same_alerts(
+        ((rule, text, span), mut events) in rule().prop_flat_map(|r| {
+            let span = r.2;
+            (Just(r), prop::collection::vec(event(span), 1..70))
+        }),
+        jitters in prop::collection::vec(0..100_000i64, 1..50),
+        disorder in 0..3usize,
+    ) {
+        let jitter = [1, rule.lateness, rule.lateness * 3 + 1_000][disorder];
+        events = arrival(events, &jitters, jitter);
+        // When all windows and delays are over a record that is no match.
+        let rest = if span > 100_000 { 1_900_000 } else { 25_000 };
+        events.push(Event { offset: span + rest, code: "", channel: "", merchant: "" });
+        let (rules, formats, batch) = loaded(&text, true, &events);
+        let mut engine = Engine::new(Arc::new(rules), formats);
+        let mut out = Vec::new();
+        engine.judge(&batch, &mut out);
+        let ended = out.iter().filter(|t| matches!(t.change, Change::Resolved | Change::Dropped));
+        let mut ended: Vec<Told> = ended.map(|t| told(&t.alert)).collect();
+        ended.sort();
+        prop_assert_eq!(ended, by_model(&rule, true, &events), "{:?} {}", rule, text);
+        prop_assert!(engine.alerts().is_empty());
+        prop_assert_eq!(engine.counts().rules[0].keys, 0, "nothing is remembered of what is over");
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn settled_alerts_do_not_depend_on_order_within_the_lateness(

@@ -436,3 +436,48 @@ fn annotations_and_identity() {
     assert_eq!(labels, ["alertname=R", "channel=GHT", "severity=critical"]);
     assert_eq!((alert.id.len(), alert.fingerprint.len()), (16, 16));
 }
+
+#[test]
+fn few_distinct_values_are_noticed_when_the_others_leave_the_window() {
+    // A at 0, B at 3, A at 9: from 13 on only A is in the 10 s before, until nothing is
+    let rule = "  - {alert: L, kind: cardinality, field: channel, within: 10s, max: 1, lateness: 0s}\n";
+    let mut lines = vec![line(0, "", "E", "A"), line(3_999, "", "E", "B"), line(9_000, "", "E", "A")];
+    lines.push(line(3_500, "", "E", "B"));
+    let other = rule.replace("lateness: 0s", "where: 'response_code == \"E\"', lateness: 10s");
+    lines.push(line(40_000, "", "X", ""));
+    check(
+        &other,
+        &lines,
+        &expect_test::expect![[r#"
+            alertname=L active 0.000 fired 0.000 ended 3.000: 1 distinct channel in 10s of at most 1
+            alertname=L active 13.000 fired 13.000 ended 19.000: 1 distinct channel in 10s of at most 1"#]],
+    );
+    // a match without a value is a match: none of at most 0
+    let none = other.replace("max: 1", "max: 0");
+    let lines = [line(500, "", "E", ""), line(2_000, "", "E", "A"), line(40_000, "", "X", "")];
+    check(
+        &none,
+        &lines,
+        &expect_test::expect![
+            "alertname=L active 0.000 fired 0.000 ended 2.000: 0 distinct channel in 10s of at most 0"
+        ],
+    );
+}
+
+#[test]
+fn many_distinct_values_are_raised_early_few_are_not() {
+    let rule = "  - {alert: D, kind: cardinality, field: channel, where: 'response_code == \"E\"', within: 10s, \
+                min: 2, max: 1}\n";
+    let e = |at: i64, channel: &str| (at, line(at, "", "E", channel));
+    check_live(
+        rule,
+        &[e(0, "A"), e(999, "A"), e(1_000, "B"), e(2_000, "C"), tick(12_100), tick(13_000), tick(40_000)],
+        &expect_test::expect![[r#"
+            3 Fired early alertname=D active 1.000 fired 1.000 ended -: 2 distinct channel in 10s of at least 2
+            5 Updated alertname=D active 0.000 fired 0.000 ended -: 1 distinct channel in 10s of at most 1
+            5 Updated alertname=D active 0.000 fired 0.000 ended -: 2 distinct channel in 10s of at least 2
+            5 Updated alertname=D active 0.000 fired 0.000 ended -: 3 distinct channel in 10s of at least 2
+            7 Updated alertname=D active 0.000 fired 0.000 ended -: 1 distinct channel in 10s of at most 1
+            7 Resolved alertname=D active 0.000 fired 0.000 ended 12.000: 1 distinct channel in 10s of at most 1"#]],
+    );
+}
