@@ -14,7 +14,8 @@ pub mod journal;
 mod kernel_drops;
 mod kill_point;
 mod ledger;
-mod relp;
+#[doc(hidden)]
+pub mod relp;
 pub mod senders;
 mod stream;
 mod tcp;

@@ -10,13 +10,13 @@
 use std::ops::Range;
 
 /// No frame may say that it is longer.
-pub(crate) const DATA_BYTES_MAX: usize = 16 << 20;
+pub const DATA_BYTES_MAX: usize = 16 << 20;
 const NUMBER_DIGITS_MAX: usize = 9;
 const COMMAND_BYTES_MAX: usize = 32;
 
 /// What a frame asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
+pub enum Command {
     /// Begins a session.
     Open,
     /// Carries a message.
@@ -35,7 +35,7 @@ pub(crate) enum Command {
 
 /// What is at the front of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// A whole frame; drop `consumed` bytes.
     Frame {
         /// Its number; 0 asks for no answer.
@@ -57,7 +57,7 @@ pub(crate) enum Step {
 
 /// Bytes that are no RELP. The stream cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FrameError {
+pub enum FrameError {
     /// TXNR is not a number.
     #[error("a frame begins with byte {0:#04x} where its number is expected; is the sender talking RELP?")]
     Txnr(u8),
@@ -86,7 +86,7 @@ pub(crate) enum FrameError {
 
 /// Finds frames in a stream.
 #[derive(Debug, Clone)]
-pub(crate) struct FrameReader {
+pub struct FrameReader {
     max_data_bytes: usize,
     /// Bytes of the frame at the front that were removed as excess.
     dropped: usize,
@@ -103,7 +103,7 @@ struct Header {
 
 impl FrameReader {
     /// Data beyond `max_data_bytes` is dropped.
-    pub(crate) fn new(max_data_bytes: usize) -> Self {
+    pub fn new(max_data_bytes: usize) -> Self {
         Self { max_data_bytes, dropped: 0 }
     }
 
@@ -112,7 +112,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// The bytes are no frame; nothing behind them can be found.
-    pub(crate) fn next(&mut self, buf: &[u8]) -> Result<Step, FrameError> {
+    pub fn next(&mut self, buf: &[u8]) -> Result<Step, FrameError> {
         let Some(header) = header(buf)? else { return Ok(Step::Incomplete) };
         let kept = header.data_length.min(self.max_data_bytes);
         let data = header.end..header.end + kept;

@@ -10,13 +10,16 @@
 
 mod buffer;
 mod connection;
-mod frame;
+#[doc(hidden)]
+pub mod frame;
 mod gate;
 mod head;
 mod link;
-mod offers;
+#[doc(hidden)]
+pub mod offers;
 mod payload;
-mod session;
+#[doc(hidden)]
+pub mod session;
 mod tail;
 mod tails;
 mod window;
@@ -114,3 +117,6 @@ impl RelpConnection {
         connection::Connection::new(wire, source, shared).run().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

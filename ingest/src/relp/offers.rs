@@ -17,16 +17,16 @@ const SOFTWARE: &str = concat!("watchroom,", env!("CARGO_PKG_VERSION"));
 
 /// What a client offered, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Offers {
+pub struct Offers {
     /// `relp_version`; 0 if it was not offered.
-    pub(crate) version: u32,
+    pub version: u32,
     /// `commands` has `syslog`.
-    pub(crate) syslog: bool,
+    pub syslog: bool,
 }
 
 /// The data of an `open` frame is no list of offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OffersError {
+pub enum OffersError {
     /// More than 32 lines.
     #[error("more than 32 offers")]
     TooMany,
@@ -46,7 +46,7 @@ impl Offers {
     ///
     /// # Errors
     /// It is no list of offers, or longer than anybody needs.
-    pub(crate) fn parse(data: &[u8]) -> Result<Self, OffersError> {
+    pub fn parse(data: &[u8]) -> Result<Self, OffersError> {
         let mut offers = Self { version: 0, syslog: false };
         for (index, line) in data.split(|b| *b == b'\n').enumerate() {
             if index >= OFFERS_MAX {
@@ -77,7 +77,7 @@ impl Offers {
     }
 
     /// What we answer: the client's version, at most 1, and the one command there is.
-    pub(crate) fn answer(self) -> String {
+    pub fn answer(self) -> String {
         format!(
             "200 OK\nrelp_version={}\nrelp_software={SOFTWARE}\ncommands=syslog",
             self.version.min(VERSION_MAX)

@@ -11,15 +11,15 @@ use super::frame::{Command, FrameError};
 use super::offers::{Offers, OffersError};
 
 /// A session must be opened within this.
-pub(crate) const OPEN_MS: u64 = 10_000;
+pub const OPEN_MS: u64 = 10_000;
 /// A frame that has begun must end within this. A session without a frame may rest for ever.
-pub(crate) const FRAME_MS: u64 = 30_000;
+pub const FRAME_MS: u64 = 30_000;
 /// After this comes 1.
 const TXNR_MAX: u32 = 999_999_999;
 
 /// What the caller does with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Its data is a message. Call [`Session::ack`] once it is durable.
     Deliver,
     /// Nothing; an answer may have been written.
@@ -30,7 +30,7 @@ pub(crate) enum Action {
 
 /// Why a session ends, other than by its client's `close`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Bytes that are no RELP.
     #[error("{0}")]
     Frame(#[from] FrameError),
@@ -70,7 +70,7 @@ pub(crate) enum Fault {
 
 /// One side of a session: the server's.
 #[derive(Debug, Clone)]
-pub(crate) struct Session {
+pub struct Session {
     phase: Phase,
     /// The number that the next frame must have.
     expected: u32,
@@ -107,7 +107,7 @@ enum Last {
 
 impl Session {
     /// A connection was accepted at `now_ms`.
-    pub(crate) fn new(now_ms: u64) -> Self {
+    pub fn new(now_ms: u64) -> Self {
         Self {
             phase: Phase::New,
             expected: 1,
@@ -123,7 +123,7 @@ impl Session {
     ///
     /// # Errors
     /// The session is ending because of it, as after [`Session::end`].
-    pub(crate) fn frame(
+    pub fn frame(
         &mut self,
         txnr: u32,
         command: Command,
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// The `messages` oldest that were not answered are durable.
-    pub(crate) fn ack(&mut self, messages: u64, out: &mut Vec<u8>) {
+    pub fn ack(&mut self, messages: u64, out: &mut Vec<u8>) {
         debug_assert!(messages <= self.unanswered, "more is durable than was delivered");
         for _ in 0..messages.min(self.unanswered) {
             rsp(out, self.oldest, "200 OK");
@@ -190,12 +190,12 @@ impl Session {
     }
 
     /// This side wants to end: takes no more frames; says so once all messages are answered.
-    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+    pub fn end(&mut self, out: &mut Vec<u8>) {
         self.end_with(Last::Bye, out);
     }
 
     /// This side ends now: what is not answered is left for the sender to send again.
-    pub(crate) fn give_up(&mut self, out: &mut Vec<u8>) {
+    pub fn give_up(&mut self, out: &mut Vec<u8>) {
         if self.phase != Phase::Over {
             out.extend_from_slice(SERVERCLOSE);
             self.phase = Phase::Over;
@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// All whole frames were taken; `half`: a part of another one has come.
-    pub(crate) fn rest(&mut self, now_ms: u64, half: bool, began: bool) {
+    pub fn rest(&mut self, now_ms: u64, half: bool, began: bool) {
         if !half || !self.takes_frames() {
             self.half_since_ms = None;
         } else if began || self.half_since_ms.is_none() {
@@ -237,20 +237,20 @@ impl Session {
     }
 
     /// The caller did not read for so long: the sender is not to blame.
-    pub(crate) fn paused(&mut self, ms: u64) {
+    pub fn paused(&mut self, ms: u64) {
         self.open_by_ms += ms;
         self.half_since_ms = self.half_since_ms.map(|since_ms| since_ms + ms);
     }
 
     /// When [`Session::late`] will have something to say, unless frames come before.
-    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+    pub fn deadline_ms(&self) -> Option<u64> {
         let open = (self.phase == Phase::New).then_some(self.open_by_ms);
         let frame = self.half_since_ms.map(|since_ms| since_ms + FRAME_MS);
         [open, frame].into_iter().flatten().min()
     }
 
     /// Ends the session if its client has let it wait too long.
-    pub(crate) fn late(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Option<Fault> {
+    pub fn late(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Option<Fault> {
         if self.deadline_ms().is_none_or(|deadline_ms| now_ms < deadline_ms) {
             return None;
         }
@@ -264,17 +264,17 @@ impl Session {
     }
 
     /// Whether frames are still taken.
-    pub(crate) fn takes_frames(&self) -> bool {
+    pub fn takes_frames(&self) -> bool {
         matches!(self.phase, Phase::New | Phase::Open)
     }
 
     /// Whether the client ended the session itself, with everything answered.
-    pub(crate) fn was_closed(&self) -> bool {
+    pub fn was_closed(&self) -> bool {
         self.closed
     }
 
     /// Whether everything has been said: close the connection once it is sent.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 }
@@ -282,7 +282,7 @@ impl Session {
 const SERVERCLOSE: &[u8] = b"0 serverclose 0\n";
 
 /// The number after `txnr`.
-pub(crate) fn following(txnr: u32) -> u32 {
+pub fn following(txnr: u32) -> u32 {
     if txnr >= TXNR_MAX { 1 } else { txnr + 1 }
 }
 
