@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::process::{Folder, Process, clock, machine_cpu_s};
+use crate::process::{Folder, Process, clock, machine_cpu_s, wait_until};
+use crate::relp::Ack;
 use crate::rsyslog::{self, Rsyslog};
 use crate::sender::Sender;
 use crate::watchroom::{Options, Watchroom};
@@ -39,10 +40,30 @@ pub(crate) enum Case {
     Judged,
     /// Watchroom, journal and store on a disk.
     Stored,
+    /// rsyslog, imrelp to omfile in memory, from our sender.
+    Imrelp,
+    /// Watchroom, journal and store on a disk, RELP from our sender.
+    Relp,
+    /// rsyslog, imrelp to omfile in memory, from another rsyslog's omrelp.
+    OmrelpImrelp,
+    /// Watchroom, journal and store on a disk, from rsyslog's omrelp.
+    Omrelp,
 }
 
 /// In the order in which they run in a round.
-pub(crate) const ALL: [Case; 5] = [Case::Limit, Case::Imtcp, Case::Judged, Case::Imptcp, Case::Stored];
+pub(crate) const ALL: [Case; 9] = [
+    Case::Limit,
+    Case::Imtcp,
+    Case::Judged,
+    Case::Imptcp,
+    Case::Stored,
+    Case::Imrelp,
+    Case::Relp,
+    Case::OmrelpImrelp,
+    Case::Omrelp,
+];
+/// Length of the ack case.
+const ACK_S: f64 = 10.0;
 
 impl Case {
     /// One word, for `--only` and JSON.
@@ -53,6 +74,10 @@ impl Case {
             Case::Imptcp => "imptcp",
             Case::Judged => "judged",
             Case::Stored => "stored",
+            Case::Imrelp => "imrelp",
+            Case::Relp => "relp",
+            Case::OmrelpImrelp => "omrelp-imrelp",
+            Case::Omrelp => "omrelp",
         }
     }
 
@@ -64,6 +89,10 @@ impl Case {
             Case::Imptcp => "rsyslog imptcp to a file in memory",
             Case::Judged => "watchroom, journal and store off",
             Case::Stored => "watchroom, journal and store on disk",
+            Case::Imrelp => "RELP to rsyslog imrelp",
+            Case::Relp => "RELP to watchroom, kept",
+            Case::OmrelpImrelp => "omrelp to rsyslog imrelp",
+            Case::Omrelp => "omrelp to watchroom, kept",
         }
     }
 }
@@ -75,7 +104,7 @@ pub(crate) struct Run {
     pub(crate) lines_per_s: f64,
     /// CPU seconds of the receiver for a million lines.
     pub(crate) cpu_s_per_million: f64,
-    /// CPU seconds of the sender for a million lines.
+    /// CPU seconds of the sender, an rsyslog in between included, for a million lines.
     pub(crate) sender_cpu_s_per_million: f64,
     /// Most memory resident at once.
     pub(crate) resident_bytes: u64,
@@ -101,6 +130,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) args: &'a Args,
     /// What is sent.
     pub(crate) lines: &'a Lines,
+    /// Few of them, for what is slow.
+    pub(crate) few: &'a Lines,
     /// Folder in memory.
     pub(crate) memory: &'a Path,
     /// Folder on a disk.
@@ -108,26 +139,39 @@ pub(crate) struct Bench<'a> {
 }
 
 /// A run under way.
-struct Stopwatch {
+struct Stopwatch<'a> {
     sender: Sender,
+    /// Passes on what the sender sends.
+    relay: Option<(&'a Process, f64)>,
     begun: Instant,
     receiver_cpu_s: f64,
     machine_cpu_s: f64,
 }
 
-impl Stopwatch {
+impl<'a> Stopwatch<'a> {
     /// Starts a sender and, when it is ready, the clock and the sending.
     fn start(bench: &Bench<'_>, to: SocketAddr, receiver: &Process) -> anyhow::Result<Self> {
-        let mut sender = Sender::start(&bench.lines.path, to)?;
+        Self::start_with(Sender::start(&bench.lines.path, to)?, None, receiver)
+    }
+
+    fn start_with(
+        mut sender: Sender,
+        relay: Option<&'a Process>,
+        receiver: &Process,
+    ) -> anyhow::Result<Self> {
+        let relay = relay.map(|relay| Ok::<_, anyhow::Error>((relay, relay.cpu_s()?))).transpose()?;
         let (receiver_cpu_s, machine_cpu_s) = (receiver.cpu_s()?, machine_cpu_s()?);
         let begun = clock();
         sender.go()?;
-        Ok(Self { sender, begun, receiver_cpu_s, machine_cpu_s })
+        Ok(Self { sender, relay, begun, receiver_cpu_s, machine_cpu_s })
     }
 
     /// The receiver was done after `took`; it and the sender still run.
     fn stop(mut self, bench: &Bench<'_>, receiver: &Process, took: Duration) -> anyhow::Result<Run> {
-        let sent = self.sender.finish()?;
+        let mut sent = self.sender.finish()?;
+        if let Some((relay, before_s)) = self.relay {
+            sent.cpu_s += relay.cpu_s()? - before_s;
+        }
         let cpu_s = receiver.cpu_s()? - self.receiver_cpu_s;
         let all_cpu_s = machine_cpu_s()? - self.machine_cpu_s;
         let cores = std::thread::available_parallelism()?.get() as f64;
@@ -154,12 +198,19 @@ impl Bench<'_> {
                 Some(why) => Ok(Outcome::Missing(why)),
                 None => self.rsyslog(case.name()).map(Outcome::Run),
             },
-            Case::Judged | Case::Stored if !self.args.watchroom.exists() => Ok(Outcome::Missing(format!(
-                "{} is not there: cargo build --release",
-                self.args.watchroom.display()
-            ))),
+            Case::Imrelp | Case::OmrelpImrelp | Case::Omrelp if rsyslog::relp_missing().is_some() => {
+                Ok(Outcome::Missing(rsyslog::relp_missing().unwrap_or_default()))
+            }
+            Case::Judged | Case::Stored | Case::Relp | Case::Omrelp if !self.args.watchroom.exists() => {
+                Ok(Outcome::Missing(format!(
+                    "{} is not there: cargo build --release",
+                    self.args.watchroom.display()
+                )))
+            }
             Case::Judged => self.judged().map(Outcome::Run),
-            Case::Stored => self.stored().map(Outcome::Run),
+            Case::Stored | Case::Relp | Case::Omrelp => self.stored(case).map(Outcome::Run),
+            Case::Imrelp => self.imrelp().map(Outcome::Run),
+            Case::OmrelpImrelp => Bench { lines: self.few, ..*self }.omrelp_imrelp().map(Outcome::Run),
         }
     }
 
@@ -198,6 +249,72 @@ impl Bench<'_> {
         Ok(run)
     }
 
+    fn imrelp(&self) -> anyhow::Result<Run> {
+        let folder = Folder::make(self.memory)?;
+        let mut rsyslog = Rsyslog::start("imrelp", folder.path())?;
+        let sender = Sender::start_relp(&self.lines.path, rsyslog.address, self.args.window)?;
+        let stopwatch = Stopwatch::start_with(sender, None, &rsyslog.process)?;
+        rsyslog.wait_for(rsyslog::written_bytes(self.lines.count, self.lines.bytes))?;
+        let took = clock() - stopwatch.begun;
+        let run = stopwatch.stop(self, &rsyslog.process, took)?;
+        let written = crate::limit::count_lines(&rsyslog.output)?.0;
+        ensure!(written == self.lines.count, "rsyslog wrote {written} lines");
+        rsyslog.process.end()?;
+        Ok(run)
+    }
+
+    /// TCP to one rsyslog, RELP from there to another.
+    fn omrelp_imrelp(&self) -> anyhow::Result<Run> {
+        let (folder, relay_folder) = (Folder::make(self.memory)?, Folder::make(self.memory)?);
+        let mut rsyslog = Rsyslog::start("imrelp", folder.path())?;
+        let mut relay = Rsyslog::start_omrelp(relay_folder.path(), rsyslog.address)?;
+        let sender = Sender::start(&self.lines.path, relay.address)?;
+        let stopwatch = Stopwatch::start_with(sender, Some(&relay.process), &rsyslog.process)?;
+        let begun = stopwatch.begun;
+        let output = rsyslog.output.clone();
+        wait_until(
+            "all lines from omrelp",
+            &mut rsyslog.process,
+            Duration::from_millis(20),
+            PATIENCE,
+            || Ok(crate::limit::count_lines(&output).is_ok_and(|(lines, _)| lines >= self.lines.count)),
+        )?;
+        let took = clock() - begun;
+        let run = stopwatch.stop(self, &rsyslog.process, took)?;
+        relay.process.end()?;
+        rsyslog.process.end()?;
+        Ok(run)
+    }
+
+    /// Time to an answer at a steady rate: of Watchroom, journal and store on a disk, and of imrelp.
+    pub(crate) fn acks(&self) -> anyhow::Result<Vec<(Case, Ack)>> {
+        let mut acks = Vec::new();
+        if rsyslog::relp_missing().is_none() {
+            let folder = Folder::make(self.memory)?;
+            let mut rsyslog = Rsyslog::start("imrelp", folder.path())?;
+            acks.push((Case::Imrelp, self.ack(rsyslog.address)?));
+            rsyslog.process.end()?;
+        }
+        let folder = Folder::make(self.disk)?;
+        let options = Options { keeps: true, webhook: None };
+        let mut watchroom = Watchroom::start(&self.args.watchroom, &self.args.rules, folder.path(), options)?;
+        acks.push((Case::Relp, self.ack(watchroom.relp)?));
+        watchroom.process.end()?;
+        Ok(acks)
+    }
+
+    fn ack(&self, to: SocketAddr) -> anyhow::Result<Ack> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let count = (self.args.ack_rate * ACK_S).min(self.lines.count as f64);
+        command.arg("send-relp").arg("--file").arg(&self.lines.path).args(["--to", &to.to_string()]);
+        command.args(["--window", &self.args.window.to_string()]);
+        command.args(["--rate", &self.args.ack_rate.to_string(), "--lines", &count.to_string()]);
+        let mut sender = Sender::start_command(&mut command)?;
+        sender.go()?;
+        sender.finish()?;
+        sender.answer()?.parse()
+    }
+
     fn judged(&self) -> anyhow::Result<Run> {
         let folder = Folder::make(self.memory)?;
         let options = Options { keeps: false, webhook: None };
@@ -215,13 +332,24 @@ impl Bench<'_> {
 
     /// Done means judged, on disk in the journal, and with the trace store. What the store still held in memory then
     /// is less than a file; it is written out before CPU time is read, so that it is not a present.
-    fn stored(&self) -> anyhow::Result<Run> {
+    fn stored(&self, case: Case) -> anyhow::Result<Run> {
         let folder = Folder::make(self.disk)?;
         let options = Options { keeps: true, webhook: None };
         let mut watchroom = Watchroom::start(&self.args.watchroom, &self.args.rules, folder.path(), options)?;
         let before = watchroom.progress()?;
         let count = self.lines.count;
-        let stopwatch = Stopwatch::start(self, watchroom.address, &watchroom.process)?;
+        let relay_folder = Folder::make(self.memory)?;
+        let mut relay = match case {
+            Case::Omrelp => Some(Rsyslog::start_omrelp(relay_folder.path(), watchroom.relp)?),
+            _ => None,
+        };
+        let sender = match (case, &relay) {
+            (Case::Relp, _) => Sender::start_relp(&self.lines.path, watchroom.relp, self.args.window)?,
+            (_, Some(relay)) => Sender::start(&self.lines.path, relay.address)?,
+            (_, None) => Sender::start(&self.lines.path, watchroom.address)?,
+        };
+        let relaying = relay.as_ref().map(|relay| &relay.process);
+        let stopwatch = Stopwatch::start_with(sender, relaying, &watchroom.process)?;
         let (judged, last_lsn) = (before.judged + count, before.durable_lsn + count);
         watchroom.wait_for("everything judged, on disk and with the store", PATIENCE, |progress| {
             let with_store = progress.stored_lsn.max(before.durable_lsn) + progress.fresh_rows;
@@ -232,7 +360,11 @@ impl Bench<'_> {
         let in_files = watchroom.wait_for("files of the store", FILES_PATIENCE, |p| p.stored_lsn >= last_lsn);
         let to_files = in_files.is_ok().then(|| count as f64 / (clock() - begun).as_secs_f64());
         let run = stopwatch.stop(self, &watchroom.process, took)?;
-        none_late(&watchroom)?;
+        match &mut relay {
+            // It has a connection for each of its workers: lines of two may overtake each other.
+            Some(relay) => relay.process.end()?,
+            None => none_late(&watchroom)?,
+        }
         watchroom.process.end()?;
         Ok(Run { to_files_per_s: to_files, ..run })
     }

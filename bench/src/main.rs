@@ -8,7 +8,9 @@ mod disk;
 mod latency;
 mod limit;
 mod process;
+mod relp;
 mod report;
+mod restart;
 mod rsyslog;
 mod sender;
 mod statistics;
@@ -40,6 +42,9 @@ enum Part {
     /// Send a file at a rate, with lines that cross a threshold (used by the measurement itself)
     #[command(hide = true)]
     SendPaced(latency::SendArgs),
+    /// Send a file over RELP, at full speed or at a rate (used by the measurement itself)
+    #[command(hide = true)]
+    SendRelp(relp::SendArgs),
     /// Receive, split, count (used by the measurement itself)
     #[command(hide = true)]
     Limit,
@@ -57,9 +62,9 @@ pub(crate) struct Args {
     /// Rounds; every case runs once in each.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
-    /// Only the cases whose name contains this; may be given several times. Names: limit, imtcp, imptcp, judged,
-    /// stored, latency.
-    #[arg(long = "only", value_name = "TEXT")]
+    /// Only this case; may be given several times. Names: limit, imtcp, imptcp, judged, stored, latency; relp, imrelp,
+    /// omrelp, omrelp-imrelp, ack, restart.
+    #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
     /// Lines to send instead of generated ones, with RFC 5424 headers as `watchroom generate --with-header` writes them.
     #[arg(long, value_name = "PATH")]
@@ -79,6 +84,15 @@ pub(crate) struct Args {
     /// Load of the latency case, lines per second [default: half of what `stored` took].
     #[arg(long, value_name = "N")]
     latency_rate: Option<f64>,
+    /// Lines sent and not yet answered in the RELP cases of our own sender.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    window: usize,
+    /// Lines of the case omrelp-imrelp, which takes about two thousand a second.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    omrelp_lines: u64,
+    /// Load of the ack case, lines per second, for ten seconds.
+    #[arg(long, value_name = "N", default_value_t = 20_000.0)]
+    ack_rate: f64,
     /// Also write the figures as JSON lines.
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
@@ -92,7 +106,7 @@ pub(crate) struct Args {
 
 impl Args {
     fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|text| case.contains(text.as_str()))
+        self.only.is_empty() || self.only.iter().any(|name| name == case)
     }
 }
 
@@ -101,6 +115,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.part {
         Some(Part::Send(args)) => sender::run(&args),
         Some(Part::SendPaced(args)) => latency::send(&args),
+        Some(Part::SendRelp(args)) => relp::send(&args),
         Some(Part::Limit) => limit::run(),
         None => measure(&cli.args),
     }
@@ -112,7 +127,8 @@ fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     let lines = Lines::prepare(args, memory.path())?;
     let mut report = report::Report::new(&lines);
     report.disk = Some(disk::measure(disk.path())?);
-    let bench = case::Bench { args, lines: &lines, memory: memory.path(), disk: disk.path() };
+    let few = lines.first(args.omrelp_lines, memory.path())?;
+    let bench = case::Bench { args, lines: &lines, few: &few, memory: memory.path(), disk: disk.path() };
     for round in 1..=args.rounds {
         for case in case::ALL.iter().filter(|case| args.wants(case.name())) {
             report::progress(&format!("round {round} of {}: {}", args.rounds, case.name()));
@@ -135,6 +151,14 @@ fn measure(args: &Args) -> anyhow::Result<ExitCode> {
                     .note("latency: no load known; measure `stored` in the same run or give --latency-rate");
             }
         }
+    }
+    if args.wants("ack") {
+        report::progress(&format!("acknowledgements at {:.0} lines/s", args.ack_rate));
+        report.acks = bench.acks()?;
+    }
+    if args.wants("restart") {
+        report::progress("restart after kill -9");
+        report.restarts = Some(restart::measure(&bench)?);
     }
     report.print(args.json.as_deref())?;
     Ok(if args.gate && report.misses_a_goal() { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -170,6 +194,20 @@ impl Lines {
                 .with_context(|| format!("cannot run {}", args.watchroom.display()))?;
             ensure!(status.success(), "generating the lines failed");
         }
+        Self::of(path)
+    }
+
+    /// The first `most` of them, in a file beside.
+    fn first(&self, most: u64, memory: &Path) -> anyhow::Result<Self> {
+        let path = memory.join("few-lines.log");
+        let text = std::fs::read(&self.path)?;
+        let few = usize::try_from(most)?;
+        let end = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(few.saturating_sub(1));
+        std::fs::write(&path, &text[..end.map_or(text.len(), |(at, _)| at + 1)])?;
+        Self::of(path)
+    }
+
+    fn of(path: PathBuf) -> anyhow::Result<Self> {
         let (count, bytes) = limit::count_lines(&path)?;
         ensure!(count > 0, "{} has no lines", path.display());
         Ok(Self { path, count, bytes })

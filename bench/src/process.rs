@@ -79,6 +79,13 @@ impl Process {
         Ok(kib * 1024)
     }
 
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end, waits, and ends it if it does not.
     pub(crate) fn end(&mut self) -> anyhow::Result<()> {
         let Ok(None) = self.0.try_wait() else { return Ok(()) };

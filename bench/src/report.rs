@@ -13,6 +13,8 @@ use crate::Lines;
 use crate::case::{ALL, Case, OTHERS_MAX, Run};
 use crate::disk::Disk;
 use crate::latency::Latency;
+use crate::relp::Ack;
+use crate::restart::Restarts;
 use crate::statistics::Spread;
 
 /// Goal: resident memory, bytes.
@@ -59,13 +61,26 @@ pub(crate) struct Report {
     pub(crate) disk: Option<Disk>,
     /// From due time to alert.
     pub(crate) latency: Option<Latency>,
+    /// From due time to RELP's answer.
+    pub(crate) acks: Vec<(Case, Ack)>,
+    /// After kill -9.
+    pub(crate) restarts: Option<Restarts>,
 }
 
 impl Report {
     /// Nothing is measured yet.
     pub(crate) fn new(lines: &Lines) -> Self {
         let (lines, bytes) = (lines.count, lines.bytes);
-        Self { lines, bytes, runs: BTreeMap::new(), notes: Vec::new(), disk: None, latency: None }
+        Self {
+            lines,
+            bytes,
+            runs: BTreeMap::new(),
+            notes: Vec::new(),
+            disk: None,
+            latency: None,
+            acks: Vec::new(),
+            restarts: None,
+        }
     }
 
     /// A run of a case.
@@ -124,6 +139,16 @@ impl Report {
         goal("alert: p99 from due time, ms", latency.map(|l| l.p99_ms), 20.0, Some(10.0), false);
         let lost = latency.map(|l| (l.due - l.came) as f64);
         goal("alert: due and not come", lost, 0.0, None, false);
+        let relp = |case, of| self.ratio(case, of, |run| run.lines_per_s).map(|s| s.median);
+        goal("relp: lines/s, of imrelp's", relp(Case::Relp, Case::Imrelp), 3.0, None, true);
+        goal("omrelp: lines/s, of those to imrelp", relp(Case::Omrelp, Case::OmrelpImrelp), 40.0, None, true);
+        let ack = self.acks.iter().find(|(case, _)| *case == Case::Relp).map(|(_, ack)| ack.p99_ms);
+        goal("relp: answer p99 from due time, ms", ack, 50.0, None, false);
+        let restarts = self.restarts.as_ref();
+        let listening = restarts.map(|r| r.crashed.listening_s.max(r.bare.listening_s));
+        goal("restart: listening after, s", listening, 2.0, None, false);
+        let per_million = restarts.map(|r| r.bare.judged_s / r.records as f64 * 1e6);
+        goal("replay of 1M records, s", per_million, 10.0, None, false);
         let resident = self.resident_bytes().map(|bytes| bytes as f64 / 1e6);
         goal("resident memory, MB", resident, RESIDENT_MAX as f64 / 1e6, None, false);
         goals
@@ -229,6 +254,26 @@ impl Report {
                 l.sender_late_ms
             )?;
         }
+        for (case, ack) in &self.acks {
+            writeln!(
+                out,
+                "{}, answer from due time: p50 {:.2} ms, p99 {:.2}, max {:.1}; the sender was late by {:.1} ms at most",
+                case.title(),
+                ack.p50_ms,
+                ack.p99_ms,
+                ack.max_ms,
+                ack.sender_late_ms
+            )?;
+        }
+        if let Some(r) = &self.restarts {
+            for (what, run) in [("kill -9", r.crashed), ("kill -9, only the journal left", r.bare)] {
+                writeln!(
+                    out,
+                    "{what}, {} records: listening after {:.2} s, all judged after {:.2} s, all stored after {:.2} s",
+                    r.records, run.listening_s, run.judged_s, run.stored_s
+                )?;
+            }
+        }
         for note in &self.notes {
             writeln!(out, "not measured: {note}")?;
         }
@@ -273,6 +318,20 @@ impl Report {
                 "case": "latency", "rate": l.rate, "due": l.due, "came": l.came, "p50_ms": l.p50_ms, "p99_ms": l.p99_ms,
                 "max_ms": l.max_ms, "sender_late_ms": l.sender_late_ms, "resident_bytes": l.resident_bytes,
             }));
+        }
+        for (case, a) in &self.acks {
+            push(json!({
+                "case": "ack", "of": case.name(), "p50_ms": a.p50_ms, "p99_ms": a.p99_ms, "max_ms": a.max_ms,
+                "sender_late_ms": a.sender_late_ms,
+            }));
+        }
+        if let Some(r) = &self.restarts {
+            for (without, run) in [(false, r.crashed), (true, r.bare)] {
+                push(json!({
+                    "case": "restart", "only_journal": without, "records": r.records, "listening_s": run.listening_s,
+                    "judged_s": run.judged_s, "stored_s": run.stored_s,
+                }));
+            }
         }
         if let Some(d) = &self.disk {
             push(

@@ -65,6 +65,13 @@ impl Sender {
         Self::start_command(&mut command)
     }
 
+    /// Starts a RELP sender and waits until its session is open.
+    pub(crate) fn start_relp(file: &Path, to: SocketAddr, window: usize) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("send-relp").arg("--file").arg(file).args(["--to", &to.to_string()]);
+        Self::start_command(command.args(["--window", &window.to_string()]))
+    }
+
     /// Starts another command that speaks as this one does.
     pub(crate) fn start_command(command: &mut Command) -> anyhow::Result<Self> {
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;

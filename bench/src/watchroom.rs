@@ -32,6 +32,8 @@ pub(crate) struct Watchroom {
     pub(crate) process: Process,
     /// Its syslog listener.
     pub(crate) address: SocketAddr,
+    /// Its RELP listener.
+    pub(crate) relp: SocketAddr,
     web: SocketAddr,
 }
 
@@ -59,30 +61,47 @@ impl Watchroom {
         options: Options<'_>,
     ) -> anyhow::Result<Self> {
         let data = folder.join("data");
-        let config = folder.join("watchroom.yaml");
-        std::fs::write(&config, configuration(&data, rules, options)?)?;
-        let log = std::fs::File::create(folder.join("watchroom.log"))?;
-        let mut command = Command::new(program);
-        command
-            .arg("run")
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut process = Process::start(&mut command)?;
+        std::fs::write(folder.join("watchroom.yaml"), configuration(&data, rules, options)?)?;
+        let mut process = Self::run(program, folder)?;
         let mut addresses = BTreeMap::new();
         wait_until("addresses.json", &mut process, Duration::from_millis(10), START_PATIENCE, || {
             let text = std::fs::read_to_string(data.join("addresses.json")).unwrap_or_default();
             addresses = serde_json::from_str::<BTreeMap<String, SocketAddr>>(&text).unwrap_or_default();
-            Ok(addresses.contains_key("web") && addresses.contains_key("bench"))
+            Ok(["web", "bench", "relp"].iter().all(|name| addresses.contains_key(*name)))
         })
         .with_context(|| std::fs::read_to_string(folder.join("watchroom.log")).unwrap_or_default())?;
-        let web = addresses["web"];
-        wait_until("readiness", &mut process, Duration::from_millis(10), START_PATIENCE, || {
+        let (web, address, relp) = (addresses["web"], addresses["bench"], addresses["relp"]);
+        let mut watchroom = Self { process, address, relp, web };
+        watchroom.wait_for_readiness(START_PATIENCE)?;
+        Ok(watchroom)
+    }
+
+    fn run(program: &Path, folder: &Path) -> anyhow::Result<Process> {
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("watchroom.log"))?;
+        let mut command = Command::new(program);
+        command.arg("run").arg("--config").arg(folder.join("watchroom.yaml"));
+        Process::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))
+    }
+
+    /// Starts it again, after its process has ended, with the same data at the same addresses; waits for nothing.
+    pub(crate) fn start_again(&mut self, program: &Path, folder: &Path) -> anyhow::Result<()> {
+        let path = folder.join("watchroom.yaml");
+        let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+        config["web"]["listen_address"] = serde_json::json!(self.web);
+        for (at, address) in [self.address, self.relp].into_iter().enumerate() {
+            config["listeners"][at]["address"] = serde_json::json!(address);
+        }
+        std::fs::write(&path, config.to_string())?;
+        self.process = Self::run(program, folder)?;
+        Ok(())
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn wait_for_readiness(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let web = self.web;
+        wait_until("readiness", &mut self.process, Duration::from_millis(5), patience, || {
             Ok(get(web, "/-/ready").is_ok())
-        })?;
-        Ok(Self { process, address: addresses["bench"], web })
+        })
     }
 
     /// Asks it how far it is.
@@ -136,7 +155,10 @@ fn configuration(data: &Path, rules: &Path, options: Options<'_>) -> anyhow::Res
     let config = serde_json::json!({
         "data_dir": data,
         "zone": "Asia/Shanghai",
-        "listeners": [{"name": "bench", "protocol": "tcp", "address": "127.0.0.1:0"}],
+        "listeners": [
+            {"name": "bench", "protocol": "tcp", "address": "127.0.0.1:0"},
+            {"name": "relp", "protocol": "relp", "address": "127.0.0.1:0"},
+        ],
         "rule_files": [rules],
         "receivers": receivers,
         "web": {"listen_address": "127.0.0.1:0"},
