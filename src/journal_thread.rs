@@ -15,6 +15,7 @@ use record::{FormatSet, InstantMs, Lsn};
 
 use crate::clock::Clock;
 use crate::progress::Progress;
+use crate::senders_thread::SenderSnapshots;
 
 /// Without a frame for so long, time itself becomes an entry.
 const TICK_MS: i64 = 1_000;
@@ -22,7 +23,7 @@ const TICK_MS: i64 = 1_000;
 const FULL_RETRY: Duration = Duration::from_millis(500);
 /// A group commit takes what waits, up to this many bytes: on a slow disk one sync then carries more lines.
 const GROUP_BYTES_MAX: usize = 4 << 20;
-/// How often room is made in the journal.
+/// How often room is made in the journal, and senders are looked at.
 const RELEASE_EVERY_MS: i64 = 1_000;
 
 /// What the judge gets, in journal order.
@@ -62,6 +63,8 @@ pub(crate) struct JournalThread {
     pub(crate) progress: Arc<Progress>,
     /// Who sends; recognises what was sent again.
     pub(crate) senders: Senders,
+    /// Writes down what is known of senders; `None` without a journal.
+    pub(crate) sender_snapshots: Option<SenderSnapshots>,
 }
 
 /// Positions that a receive time had reached, to know what is old enough to go.
@@ -95,12 +98,20 @@ impl JournalThread {
             if ended || self.commit_due(now_ms, !waiting.is_empty()) {
                 self.commit(&mut waiting)?;
             }
+            if let Some(snapshots) = self.sender_snapshots.as_mut().filter(|_| waiting.is_empty()) {
+                snapshots.look(&self.senders, &self.progress, now_ms);
+            }
             if now_ms - released_ms >= RELEASE_EVERY_MS {
                 released_ms = now_ms;
+                self.senders.tick(now_ms);
+                self.progress.set_senders(self.senders.view(now_ms));
                 marks.note(now_ms, self.progress.durable_lsn.load(Relaxed));
                 self.release(&mut marks, now_ms)?;
             }
             if ended {
+                if let Some(snapshots) = self.sender_snapshots.take() {
+                    snapshots.finish(&self.senders, &self.progress);
+                }
                 return Ok(());
             }
         }
@@ -122,6 +133,9 @@ impl JournalThread {
         while let Some(mut parcel) = next {
             kill_point("K1");
             self.senders.filter(&mut parcel);
+            if let Some(snapshots) = &mut self.sender_snapshots {
+                snapshots.bytes += parcel.batch.bytes.len() as u64;
+            }
             self.append(&mut parcel)?;
             waiting.push(Entry::Parcel(parcel));
             let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < GROUP_BYTES_MAX);

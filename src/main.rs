@@ -23,6 +23,7 @@ mod replay;
 mod restore;
 mod rule_test;
 mod run;
+mod senders_thread;
 mod snapshot;
 mod snapshot_thread;
 mod store_thread;

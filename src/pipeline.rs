@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::journal_thread::{Entry, JournalThread};
 use crate::judge_thread::JudgeThread;
 use crate::reload::Reload;
+use crate::senders_thread::SendersThread;
 use crate::snapshot_thread::SnapshotThread;
 use crate::store_thread::StoreThread;
 
@@ -145,6 +146,8 @@ pub(crate) struct Stages {
     pub(crate) store: Option<MakeStore>,
     /// What a restart needs of the judge.
     pub(crate) snapshots: SnapshotThread,
+    /// Writes down what is known of senders.
+    pub(crate) senders: SendersThread,
 }
 
 /// A node at work.
@@ -179,6 +182,11 @@ impl Node {
         let snapshots = stages.snapshots;
         stage_threads.push(stage("snapshots", move || {
             snapshots.run();
+            Ok(())
+        })?);
+        let senders = stages.senders;
+        stage_threads.push(stage("senders", move || {
+            senders.run();
             Ok(())
         })?);
         let judge = (stages.judge)(entries_rx, store_tx);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use dashboards::{EngineCounters, JournalCounters, Readiness, RuleCounters, SnapshotCounters, StoreCounters};
+use ingest::senders::SendersView;
 use record::{InstantMs, Lsn};
 use rules::{EngineCounts, RuleInfo};
 
@@ -36,6 +37,11 @@ pub(crate) struct Progress {
     pub(crate) snapshot_before_lsn: AtomicU64,
     /// Position of the newest snapshot of the senders' state; `u64::MAX`: nobody needs the journal for it.
     pub(crate) senders_lsn: AtomicU64,
+    /// That snapshot is being written.
+    pub(crate) senders_writing: AtomicBool,
+    /// How long writing it took the last time.
+    pub(crate) senders_write_ms: AtomicU64,
+    senders: Mutex<SendersView>,
     /// Whether inputs wait because the journal can take nothing.
     pub(crate) journal_blocked: AtomicBool,
     /// Whether the file system has less room than the reserve: nothing may grow.
@@ -61,6 +67,9 @@ impl Progress {
             snapshot_lsn: AtomicU64::new(0),
             snapshot_before_lsn: AtomicU64::new(0),
             senders_lsn: AtomicU64::new(u64::MAX),
+            senders_writing: AtomicBool::new(false),
+            senders_write_ms: AtomicU64::new(0),
+            senders: Mutex::default(),
             journal_blocked: AtomicBool::new(false),
             no_room: AtomicBool::new(false),
             snapshots: Mutex::new(SnapshotCounters::default()),
@@ -91,6 +100,16 @@ impl Progress {
     /// The engine's counts, taken now and then by the judge thread.
     pub(crate) fn set_counts(&self, counts: EngineCounts) {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// What is known of senders, taken each second by the journal thread.
+    pub(crate) fn set_senders(&self, view: SendersView) {
+        *self.senders.lock().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// What is known of senders.
+    pub(crate) fn senders(&self) -> SendersView {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says why a stage does not do its work now; `None`: it does.

@@ -29,6 +29,7 @@ use crate::progress::Progress;
 use crate::reload::Reload;
 use crate::replay::Replay;
 use crate::restore::{Restored, restore};
+use crate::senders_thread::{self, SenderSnapshots, SendersThread};
 use crate::snapshot_thread::{SnapshotThread, Snapshots};
 use crate::store_thread::StoreThread;
 
@@ -92,7 +93,9 @@ struct Setup {
     store_enabled: bool,
     tellers: Tellers,
     inputs: Inputs,
-    senders_config: ingest::SendersConfig,
+    sender_state: Senders,
+    sender_snapshots: Option<SenderSnapshots>,
+    senders_thread: SendersThread,
     shutdown: watch::Sender<bool>,
     senders_shutdown: watch::Sender<bool>,
     senders: tokio::task::JoinSet<()>,
@@ -117,6 +120,9 @@ impl Setup {
         let hangups = pipeline::hangups(runtime)?;
 
         let mut opened = Opened::open(config, &formats, &progress)?;
+        let sender_state = senders_thread::open(dir, &config.senders, opened.journal.as_ref(), &progress)?;
+        let (sender_snapshots, senders_thread) =
+            senders_thread::snapshots(dir, opened.journal.is_some(), &clock, &progress);
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
         let reload = Reload::new(config, &inputs, &clock);
         pipeline::start_reload(runtime, hangups, &reload, &senders_rx);
@@ -165,7 +171,9 @@ impl Setup {
             store_enabled: config.traces.enabled,
             tellers,
             inputs,
-            senders_config: config.senders.clone(),
+            sender_state,
+            sender_snapshots,
+            senders_thread,
             shutdown,
             senders_shutdown,
             senders,
@@ -180,6 +188,7 @@ impl Setup {
             journal: self.journal_stage(),
             store: self.store_stage(),
             snapshots: self.snapshots.1,
+            senders: self.senders_thread,
             judge: {
                 let (engine, lsn) = (self.restored.engine, self.restored.lsn);
                 let (replay, snapshots, tellers) = (self.replay, self.snapshots.0, self.tellers);
@@ -216,7 +225,8 @@ impl Setup {
     fn journal_stage(&mut self) -> pipeline::MakeJournal {
         let (journal, next_lsn) = (self.opened.journal.take(), self.opened.next_lsn);
         let (config, store_enabled) = (self.journal_config.clone(), self.store_enabled);
-        let senders = Senders::new(&self.senders_config);
+        let (mut senders, sender_snapshots) = (self.sender_state, self.sender_snapshots);
+        senders.resume((self.clock)());
         let (formats, clock, progress) =
             (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
         Box::new(move |inbox, judge| JournalThread {
@@ -231,6 +241,7 @@ impl Setup {
             clock,
             progress,
             senders,
+            sender_snapshots,
         })
     }
 

@@ -6,6 +6,10 @@
 //! thread alone owns [`Senders`]: one place, one order. Refuses to know: sockets, threads, clocks (time is passed in).
 
 mod ident;
+mod replay;
+mod sender;
+mod sequence;
+mod snapshot;
 mod window;
 
 use std::collections::HashMap;
@@ -14,8 +18,11 @@ use std::sync::Arc;
 use record::{Batch, InstantMs};
 
 pub use ident::{Ident, Marks};
+use sender::Sender;
+pub use sender::SenderView;
+pub use sequence::{FILL_MS, Gap};
+pub use snapshot::{FrozenSenders, Restored, SnapshotError};
 pub use window::WINDOW_EIDS;
-use window::Window;
 
 use crate::inbox::Parcel;
 
@@ -53,16 +60,17 @@ pub struct Senders {
     forgotten: u64,
     /// By source of the batch at hand: where its sender is.
     places: Vec<usize>,
+    /// Since when this node listens.
+    since_ms: InstantMs,
 }
 
-/// What is known of one sender.
-#[derive(Debug)]
-struct Sender {
-    name: Arc<str>,
-    last_heard_ms: InstantMs,
-    lines: u64,
-    duplicates: u64,
-    window: Window,
+/// All senders at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SendersView {
+    /// In no order.
+    pub senders: Vec<SenderView>,
+    /// Senders forgotten because there were too many.
+    pub forgotten: u64,
 }
 
 impl Senders {
@@ -80,7 +88,37 @@ impl Senders {
             by_name: HashMap::new(),
             forgotten: 0,
             places: Vec::new(),
+            since_ms: InstantMs::MIN,
         }
+    }
+
+    /// The node listens from now on: whoever was silent or owed a line while it was away has time until it is late
+    /// again.
+    pub fn resume(&mut self, now_ms: InstantMs) {
+        self.since_ms = now_ms;
+        self.senders.iter_mut().for_each(|sender| sender.sequence.resume(now_ms));
+    }
+
+    /// Counts as missing the numbers that did not come in time. Call it each second or so.
+    pub fn tick(&mut self, now_ms: InstantMs) {
+        for sender in &mut self.senders {
+            let missing = sender.sequence.expire(now_ms);
+            if missing > 0 {
+                tracing::warn!(sender = %sender.name, missing, "lines that were numbered and sent did not come");
+            }
+        }
+    }
+
+    /// For pages and metrics.
+    pub fn view(&self, now_ms: InstantMs) -> SendersView {
+        let silent_after_ms = self.silent_after_ms();
+        let view = |sender: &Sender| sender.view(now_ms, self.since_ms, silent_after_ms);
+        SendersView { senders: self.senders.iter().map(view).collect(), forgotten: self.forgotten }
+    }
+
+    fn silent_after_ms(&self) -> Option<i64> {
+        let seconds = self.config.silent_after_seconds;
+        (seconds > 0).then(|| i64::from(seconds) * 1_000)
     }
 
     /// Takes the rows out of a parcel that repeat what was here before, counts them in [`Parcel::repeated`], and
@@ -118,7 +156,8 @@ impl Senders {
             let marks = &idents[first..at];
             let source = usize::from(batch.rows[row].source);
             let sender = self.places.get(source).and_then(|place| self.senders.get_mut(*place));
-            if !marks.is_empty() && sender.is_some_and(|sender| !sender.take(marks)) {
+            let said = |sender: &mut Sender| !sender.take(marks, batch.rows[row].recv_ms.unwrap_or_default());
+            if !marks.is_empty() && sender.is_some_and(said) {
                 continue;
             }
             if kept != row {
@@ -130,25 +169,24 @@ impl Senders {
         (rows - kept) as u64
     }
 
-    /// Counts lines and notes when they came.
+    /// Counts lines and notes when they came. A row at a time only where one batch has lines of several.
     fn hear(&mut self, batch: &Batch) {
-        if let [place] = self.places[..] {
-            if let (Some(sender), Some(last)) = (self.senders.get_mut(place), batch.rows.last()) {
-                sender.hear(batch.rows.len() as u64, last.recv_ms);
-            }
-            return;
-        }
-        for row in &batch.rows {
-            let place = self.places.get(usize::from(row.source));
-            if let Some(sender) = place.and_then(|place| self.senders.get_mut(*place)) {
-                sender.hear(1, row.recv_ms);
-            }
+        let silent_after_ms = self.silent_after_ms();
+        let mut hear = |source: usize, lines, recv_ms: Option<InstantMs>| {
+            let Some(sender) = self.places.get(source).and_then(|place| self.senders.get_mut(*place)) else {
+                return;
+            };
+            sender.hear(&batch.sources[source], lines, recv_ms.unwrap_or_default(), silent_after_ms);
+        };
+        match (&batch.sources[..], batch.rows.last()) {
+            ([_], Some(last)) => hear(0, batch.rows.len() as u64, last.recv_ms),
+            _ => batch.rows.iter().for_each(|row| hear(usize::from(row.source), 1, row.recv_ms)),
         }
     }
 
     /// Where the sender of a source is; it is made if it is new.
     fn place(&mut self, source: &str) -> usize {
-        let name = source.split_once('/').map_or(source, |(_input, name)| name);
+        let name = sender::parts(source).1;
         if let Some(place) = self.by_name.get(name) {
             return *place;
         }
@@ -175,32 +213,6 @@ impl Senders {
             (self.places.contains(place), sender.window.len() > 0, sender.last_heard_ms)
         };
         self.senders.iter().enumerate().min_by_key(rank).map_or(0, |(place, _)| place)
-    }
-}
-
-impl Sender {
-    fn new(name: Arc<str>, window_eids: usize) -> Self {
-        let window = Window::new(window_eids);
-        Self { name, last_heard_ms: InstantMs::MIN, lines: 0, duplicates: 0, window }
-    }
-
-    /// Remembers what is said of a row; `false` if all of it was said before.
-    fn take(&mut self, marks: &[Ident]) -> bool {
-        let mut eids = marks.iter().filter_map(|ident| ident.marks.eid).peekable();
-        if eids.peek().is_none() {
-            return true;
-        }
-        let mut new = false;
-        for eid in eids {
-            new |= self.window.insert(eid);
-        }
-        self.duplicates += u64::from(!new);
-        new
-    }
-
-    fn hear(&mut self, lines: u64, recv_ms: Option<InstantMs>) {
-        self.lines += lines;
-        self.last_heard_ms = self.last_heard_ms.max(recv_ms.unwrap_or(InstantMs::MIN));
     }
 }
 

@@ -34,7 +34,6 @@ pub(super) struct Window {
 }
 
 /// The ids of a window at one moment, the oldest first.
-#[cfg(test)]
 #[derive(Debug, Clone)]
 pub(super) struct WindowIds {
     blocks: Vec<Arc<[u128]>>,
@@ -85,7 +84,6 @@ impl Window {
         self.table.len()
     }
 
-    #[cfg(test)]
     /// The ids now; costs a copy of at most one block.
     pub(super) fn ids(&self) -> WindowIds {
         let blocks = self.blocks.iter().cloned().collect();
@@ -121,7 +119,6 @@ fn at(first: u32, blocks: &VecDeque<Arc<[u128]>>, newest: &[u128], number: u32) 
     }
 }
 
-#[cfg(test)]
 impl WindowIds {
     pub(super) fn iter(&self) -> impl Iterator<Item = u128> + '_ {
         self.blocks.iter().flat_map(|block| block.iter()).chain(&self.newest).skip(self.skip).copied()
