@@ -225,7 +225,8 @@ impl Setup {
     fn journal_stage(&mut self) -> pipeline::MakeJournal {
         let (journal, next_lsn) = (self.opened.journal.take(), self.opened.next_lsn);
         let (config, store_enabled) = (self.journal_config.clone(), self.store_enabled);
-        let (mut senders, sender_snapshots) = (self.sender_state, self.sender_snapshots);
+        let sender_snapshots = self.sender_snapshots.take();
+        let mut senders = std::mem::take(&mut self.sender_state);
         senders.resume((self.clock)());
         let (formats, clock, progress) =
             (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));

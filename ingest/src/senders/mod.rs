@@ -73,6 +73,12 @@ pub struct SendersView {
     pub forgotten: u64,
 }
 
+impl Default for Senders {
+    fn default() -> Self {
+        Self::new(&SendersConfig::default())
+    }
+}
+
 impl Senders {
     /// Knows nobody yet.
     pub fn new(config: &SendersConfig) -> Self {
