@@ -8,7 +8,9 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use dashboards::{
     Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, ReceiverCounters,
+    SenderCounters, SenderGap,
 };
+use ingest::senders::{Gap, SenderView};
 use record::{DecodeCounts, FormatSet, InstantMs};
 use rules::{RuleInfo, RuleSet};
 use sinks::trace_store::{Found, Search, TraceError, TraceReader};
@@ -119,6 +121,8 @@ impl Sources {
                     .map(|seconds| seconds * 1_000),
             });
         }
+        let mut senders = self.progress.senders();
+        senders.senders.sort_by(|a, b| a.name.cmp(&b.name));
         Counters {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
@@ -130,6 +134,8 @@ impl Sources {
             store: self.progress.store(),
             outbox: self.outbox(),
             reload: self.reload.counters(),
+            senders_forgotten: senders.forgotten,
+            senders: senders.senders.iter().map(sender).collect(),
         }
     }
 
@@ -191,4 +197,24 @@ impl Sources {
 fn handshakes_failed(input: &Input, ledger: &ingest::LedgerSnapshot) -> BTreeMap<String, u64> {
     let failed = ledger.handshakes_failed.iter().filter(|_| input.tls.is_some());
     failed.map(|(fault, count)| (fault.name().to_owned(), *count)).collect()
+}
+
+fn sender(view: &SenderView) -> SenderCounters {
+    let gap =
+        |gap: &Gap| SenderGap { from: gap.from, to: gap.to, since_ms: gap.since_ms, missing: gap.missing };
+    SenderCounters {
+        name: view.name.to_string(),
+        inputs: view.inputs.iter().map(ToString::to_string).collect(),
+        last_heard_ms: view.last_heard_ms,
+        lines: view.lines,
+        duplicates: view.duplicates,
+        eids: view.eids as u64,
+        missing: view.missing,
+        missing_total: view.missing_total,
+        restarts: view.restarts,
+        gaps: view.gaps.iter().map(gap).collect(),
+        gaps_total: view.gaps_total,
+        mixed: view.mixed,
+        silent: view.silent,
+    }
 }

@@ -57,6 +57,7 @@ pub(crate) fn render(counters: &Counters, live: &[Arc<Alert>]) -> String {
     engine(&mut out, counters);
     snapshots(&mut out, counters);
     outbox(&mut out, counters);
+    senders(&mut out, counters);
     alerts(&mut out, live);
     out.0
 }
@@ -313,6 +314,53 @@ fn outbox(out: &mut Exposition, counters: &Counters) {
             receiver.failed,
         );
     }
+}
+
+/// One label set per sender that is remembered: `senders.max_senders` bounds them.
+fn senders(out: &mut Exposition, counters: &Counters) {
+    type Read = fn(&dashboards::SenderCounters) -> u64;
+    let families: [(&str, &str, &str, Read); 6] = [
+        ("watchroom_sender_lines_total", "counter", "Lines kept, by sender.", |s| s.lines),
+        ("watchroom_sender_duplicate_total", "counter", "Lines recognised by their id as sent again.", |s| {
+            s.duplicates
+        }),
+        (
+            "watchroom_sender_missing_total",
+            "counter",
+            "Lines that the sender numbered and that did not come within a minute.",
+            |s| s.missing_total,
+        ),
+        ("watchroom_sender_missing_lines", "gauge", "Of these, those that have not come since.", |s| {
+            s.missing
+        }),
+        ("watchroom_sender_restarts_total", "counter", "Times the sender began to count anew.", |s| {
+            s.restarts
+        }),
+        ("watchroom_sender_silent", "gauge", "1: it was heard regularly and is not any more.", |s| {
+            u64::from(s.silent)
+        }),
+    ];
+    for (name, kind, help, read) in families {
+        out.family(name, kind, help);
+        for sender in &counters.senders {
+            out.sample(name, &[("sender", &sender.name)], read(sender));
+        }
+    }
+    out.family("watchroom_sender_last_heard_seconds", "gauge", "When the sender's last line came.");
+    for sender in &counters.senders {
+        out.sample(
+            "watchroom_sender_last_heard_seconds",
+            &[("sender", &sender.name)],
+            seconds(sender.last_heard_ms),
+        );
+    }
+    out.single("watchroom_senders", "gauge", "Senders remembered.", counters.senders.len());
+    out.single(
+        "watchroom_senders_forgotten_total",
+        "counter",
+        "Senders forgotten because there were too many.",
+        counters.senders_forgotten,
+    );
 }
 
 fn alerts(out: &mut Exposition, live: &[Arc<Alert>]) {

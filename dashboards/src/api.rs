@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::ask::AskError;
 use crate::page::search::SearchForm;
 use crate::view::{RecordView, Viewer, trail_view};
-use crate::{App, Readiness, guard, page};
+use crate::{App, Readiness, SenderCounters, SenderGap, guard, page};
 
 /// Rows of a search when no limit is given.
 const ROWS_DEFAULT: usize = 200;
@@ -29,6 +29,37 @@ pub(crate) async fn alerts(State(app): State<App>) -> Json<Value> {
     let alerts: Vec<Value> =
         live.iter().filter(|alert| !alert.shadow).map(|alert| prometheus_alert(alert)).collect();
     Json(json!({"status": "success", "data": {"alerts": alerts}}))
+}
+
+/// All senders that are remembered: `{"status": "success", "data": {"senders": [...], "forgotten": 0}}`. Instants are
+/// RFC 3339; `silent_since` is null while a sender is heard.
+pub(crate) async fn senders(State(app): State<App>) -> Json<Value> {
+    let counters = (app.deps.counters)();
+    let senders: Vec<Value> = counters.senders.iter().map(sender).collect();
+    Json(json!({"status": "success", "data": {"senders": senders, "forgotten": counters.senders_forgotten}}))
+}
+
+fn sender(sender: &SenderCounters) -> Value {
+    let last_heard = record::rfc3339_ms(sender.last_heard_ms);
+    let gap = |gap: &SenderGap| {
+        let since = record::rfc3339_ms(gap.since_ms);
+        json!({"from": gap.from, "to": gap.to, "since": since, "state": if gap.missing { "missing" } else { "awaited" }})
+    };
+    json!({
+        "sender": sender.name,
+        "inputs": sender.inputs,
+        "last_heard": last_heard,
+        "lines": sender.lines,
+        "duplicates": sender.duplicates,
+        "ids_remembered": sender.eids,
+        "missing": sender.missing,
+        "missing_total": sender.missing_total,
+        "restarts": sender.restarts,
+        "gaps": sender.gaps.iter().map(gap).collect::<Vec<Value>>(),
+        "gaps_total": sender.gaps_total,
+        "numbers_mixed": sender.mixed,
+        "silent_since": sender.silent.then_some(&last_heard),
+    })
 }
 
 fn prometheus_alert(alert: &Alert) -> Value {

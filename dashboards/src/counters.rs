@@ -30,6 +30,10 @@ pub struct Counters {
     pub outbox: Vec<ReceiverCounters>,
     /// Reading certificates again.
     pub reload: ReloadCounters,
+    /// One entry per sender that is remembered, by name.
+    pub senders: Vec<SenderCounters>,
+    /// Senders forgotten because there are too many.
+    pub senders_forgotten: u64,
 }
 
 /// How the last reload went.
@@ -94,6 +98,50 @@ impl InputCounters {
         let accounted = [self.stored, self.joined, rejected, self.duplicate, dropped, self.in_flight];
         i128::from(self.received) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SenderCounters {
+    /// The name in its certificate, or its address.
+    pub name: String,
+    /// The inputs it came by.
+    pub inputs: Vec<String>,
+    /// When its last line came.
+    pub last_heard_ms: InstantMs,
+    /// Lines kept.
+    pub lines: u64,
+    /// Lines recognised as sent again.
+    pub duplicates: u64,
+    /// Ids of lines remembered.
+    pub eids: u64,
+    /// Numbered lines that did not come in time and have not come since.
+    pub missing: u64,
+    /// All that ever did not come in time.
+    pub missing_total: u64,
+    /// Times it began to count anew: it was started again.
+    pub restarts: u64,
+    /// Numbers skipped, the latest first; not all if there are many.
+    pub gaps: Vec<SenderGap>,
+    /// How many gaps there are.
+    pub gaps_total: usize,
+    /// Its numbers are those of several senders: gaps cannot be told.
+    pub mixed: bool,
+    /// It was heard regularly and then no more.
+    pub silent: bool,
+}
+
+/// Numbers that a sender skipped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SenderGap {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// When the line behind them came.
+    pub since_ms: InstantMs,
+    /// They did not come in time; else they may be on their way by another connection.
+    pub missing: bool,
 }
 
 /// What decoding found.

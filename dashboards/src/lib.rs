@@ -26,7 +26,8 @@ use sinks::trace_store::TraceReader;
 
 pub use counters::{
     Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, ReceiverCounters, ReloadCounters, RuleCounters, SnapshotCounters, StoreCounters,
+    JournalCounters, ReceiverCounters, ReloadCounters, RuleCounters, SenderCounters, SenderGap,
+    SnapshotCounters, StoreCounters,
 };
 pub use serve::{CONNECTIONS_MAX, serve};
 
@@ -84,10 +85,12 @@ pub fn router(deps: Deps) -> Router {
         .route("/orders", get(page::search::search))
         .route("/orders/{id}", get(page::trail::trail))
         .route("/counters", get(page::counters::counters))
+        .route("/senders", get(page::senders::senders))
         .route("/assets/style.css", get(page::style))
         .route("/assets/board.js", get(page::script))
         .route("/assets/icon.svg", get(page::icon))
         .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/v1/senders", get(api::senders))
         .route("/api/v1/status", get(api::status))
         .route("/api/trail/{id}", get(api::trail))
         .route("/api/search", get(api::search))

@@ -10,7 +10,7 @@ use rules::AlertState;
 
 use super::alert_view::AlertView;
 use super::{Chrome, render};
-use crate::{App, Counters, text, times};
+use crate::{App, Counters, SenderCounters, text, times};
 
 /// Judged time this far behind the clock: the board says that it may be out of date.
 const STALE_MS: i64 = 60_000;
@@ -20,6 +20,12 @@ const SILENT_MS: i64 = 60_000;
 const MUTE_MS: i64 = 300_000;
 /// A certificate that ends so soon should have been renewed.
 const CERTIFICATE_SOON_MS: i64 = 14 * 86_400_000;
+/// Silent senders named; the rest is a number.
+const SENDERS_MAX: usize = 5;
+/// After so long a silent sender is taken to be gone: only its page still shows it.
+const SILENT_LISTED_MS: i64 = 24 * 3_600_000;
+/// So long the board shows that lines are missing.
+const MISSING_LISTED_MS: i64 = 3_600_000;
 /// Alerts shown; the rest is a line with their number.
 const ALERTS_MAX: usize = 60;
 
@@ -133,12 +139,50 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
     if let Some(problem) = &counters.reload.problem {
         add("warn", format!("The last reload failed, what was before stays in use: {problem}"));
     }
+    for (level, text) in sender_troubles(counters, now_ms) {
+        add(level, text);
+    }
     let dead: u64 = counters.outbox.iter().map(|receiver| receiver.dead).sum();
     if dead > 0 {
         let plural = if dead == 1 { "" } else { "s" };
         add("warn", format!("{} notification{plural} given up: nobody got them.", text::grouped(dead)));
     }
     banners
+}
+
+/// Who fell silent, and whose lines are missing.
+fn sender_troubles(counters: &Counters, now_ms: InstantMs) -> Vec<(&'static str, String)> {
+    let mut troubles = Vec::new();
+    let recently = |at_ms: InstantMs, length_ms: i64| now_ms - at_ms < length_ms;
+    let silent: Vec<&SenderCounters> = counters
+        .senders
+        .iter()
+        .filter(|sender| sender.silent && recently(sender.last_heard_ms, SILENT_LISTED_MS))
+        .collect();
+    for sender in silent.iter().take(SENDERS_MAX) {
+        let silence = times::duration((now_ms - sender.last_heard_ms).max(0));
+        troubles.push(("warn", format!("Sender {} has been silent for {silence}.", sender.name)));
+    }
+    let more = silent.len().saturating_sub(SENDERS_MAX);
+    if more > 0 {
+        troubles.push(("warn", format!("{more} more senders are silent.")));
+    }
+    for sender in &counters.senders {
+        let gaps =
+            || sender.gaps.iter().filter(|gap| gap.missing && recently(gap.since_ms, MISSING_LISTED_MS));
+        let Some(latest) = gaps().next() else { continue };
+        let lines: u64 = gaps().map(|gap| gap.to - gap.from + 1).sum();
+        let plural = if lines == 1 { " is" } else { "s are" };
+        let (lines, name) = (text::grouped(lines), &sender.name);
+        troubles.push((
+            "warn",
+            format!(
+                "{lines} line{plural} missing from sender {name}: it numbered them and they did not come (last {} to {}).",
+                latest.from, latest.to
+            ),
+        ));
+    }
+    troubles
 }
 
 fn vitals(counters: &Counters, now_ms: InstantMs, zone: Tz) -> Vec<Vital> {
@@ -209,7 +253,7 @@ fn vitals(counters: &Counters, now_ms: InstantMs, zone: Tz) -> Vec<Vital> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EngineCounters, InputCounters, ReceiverCounters};
+    use crate::{EngineCounters, InputCounters, ReceiverCounters, SenderGap};
 
     const NOW_MS: InstantMs = 1_469_182_500_000;
 
@@ -259,6 +303,29 @@ mod tests {
         counters.inputs[0].certificate_ends_ms = Some(NOW_MS);
         counters.reload.problem = None;
         check(&counters, "", &["bad: The certificate of input tcp-514 has expired: senders refuse it."]);
+    }
+
+    #[test]
+    fn senders_in_trouble_are_named_for_a_while() {
+        let mut counters = healthy();
+        let sender = |name: &str, quiet_ms: i64| SenderCounters {
+            name: name.into(),
+            last_heard_ms: NOW_MS - quiet_ms,
+            silent: quiet_ms > 300_000,
+            ..SenderCounters::default()
+        };
+        counters.senders = vec![sender("a", 1), sender("b", 301_000), sender("gone", 90_000_000)];
+        let gap = |from, to, ago_ms: i64, missing| SenderGap { from, to, since_ms: NOW_MS - ago_ms, missing };
+        counters.senders[0].gaps =
+            vec![gap(9, 9, 1, false), gap(5, 6, 90_000, true), gap(1, 1, 9_000_000, true)];
+        check(
+            &counters,
+            "",
+            &[
+                "warn: Sender b has been silent for 5 m 01 s.",
+                "warn: 2 lines are missing from sender a: it numbered them and they did not come (last 5 to 6).",
+            ],
+        );
     }
 
     #[test]

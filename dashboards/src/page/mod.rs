@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod counters;
 pub(crate) mod search;
+pub(crate) mod senders;
 pub(crate) mod trail;
 
 use askama::Template;

@@ -126,9 +126,12 @@ fn in_every_name_of_the_counters() {
             (ill_typed.format, ill_typed.column, ill_typed.reason) = (text(), text(), text());
             (counters.engine.rules[0].alert, counters.engine.rules[0].summary) = (text(), text());
             counters.outbox[0].receiver = text();
+            for sender in &mut counters.senders {
+                (sender.name, sender.inputs) = (text(), vec![text()]);
+            }
             counters
         });
-        for path in ["/", "/counters"] {
+        for path in ["/", "/counters", "/senders"] {
             assert_harmless(path, payload, &get(hostile.clone(), path).text);
         }
     }

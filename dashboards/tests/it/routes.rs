@@ -14,7 +14,7 @@ use crate::stage::{FAILED, Rows, deps};
 use crate::{Answer, get};
 
 /// All routes that give a page.
-pub(crate) const PAGES: [&str; 8] = [
+pub(crate) const PAGES: [&str; 9] = [
     "/",
     "/alerts",
     "/alerts/9f3c21d07be4a618",
@@ -22,6 +22,7 @@ pub(crate) const PAGES: [&str; 8] = [
     "/orders?channel=GHT",
     "/orders/CEX1607220005751",
     "/counters",
+    "/senders",
     "/no-such-page",
 ];
 
@@ -137,6 +138,25 @@ fn trail() {
         &["≡ duplicate", "✓ succeeded", "no integer", "watchdog: order", "> 21.2 s without a step"],
     );
     check("/orders/nothing", 404, &["No record has this"]);
+}
+
+#[test]
+fn senders() {
+    let words = [
+        "pay-1.example",
+        "5001 to 5128 missing since",
+        "7000 awaited since",
+        "✕ lines are missing",
+        "✕ silent for 7 m 00 s",
+        "✓ well",
+    ];
+    let answer = check("/senders", 200, &words);
+    assert!(answer.text.find("10.0.0.9") < answer.text.find("pay-1.example"), "trouble first");
+    let board =
+        ["Sender 10.0.0.9 has been silent for 7 m 00 s.", "128 lines are missing from sender pay-2.example"];
+    check("/", 200, &board);
+    let json = ["\"silent_since\":\"2016-07-22T10:08:30.000Z\"", "\"state\":\"awaited\""];
+    check("/api/v1/senders", 200, &json);
 }
 
 #[test]

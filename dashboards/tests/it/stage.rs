@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dashboards::{
     Counters, DecodeCounters, Deps, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, Readiness, ReceiverCounters, RuleCounters, StoreCounters,
+    JournalCounters, Readiness, ReceiverCounters, RuleCounters, SenderCounters, SenderGap, StoreCounters,
 };
 use record::{FormatSet, InstantMs};
 use rules::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
@@ -366,7 +366,39 @@ pub(crate) fn counters() -> Counters {
             ReceiverCounters { receiver: "duty-sms".into(), pending: 0, sent: 20, failed: 9, dead: 1 },
         ],
         reload: dashboards::ReloadCounters::default(),
+        senders: senders(),
+        senders_forgotten: 0,
     }
+}
+
+/// One that does well, one that lost lines, one that fell silent.
+fn senders() -> Vec<SenderCounters> {
+    let well = SenderCounters {
+        name: "pay-1.example".into(),
+        inputs: vec!["relp-20514".into()],
+        last_heard_ms: NOW_MS - 400,
+        lines: 49_000_000,
+        duplicates: 128,
+        eids: 65_536,
+        restarts: 1,
+        ..SenderCounters::default()
+    };
+    let gap = |from, to, ago_ms, missing| SenderGap { from, to, since_ms: NOW_MS - ago_ms, missing };
+    let lost = SenderCounters {
+        name: "pay-2.example".into(),
+        missing: 128,
+        missing_total: 130,
+        gaps: vec![gap(7_000, 7_000, 2_000, false), gap(5_001, 5_128, 600_000, true)],
+        gaps_total: 2,
+        ..well.clone()
+    };
+    let silent = SenderCounters {
+        name: "10.0.0.9".into(),
+        last_heard_ms: NOW_MS - 420_000,
+        silent: true,
+        ..SenderCounters::default()
+    };
+    vec![silent, well, lost]
 }
 
 fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
