@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests talk to: rsyslog and Chromium (Debian packages), an SMTP server (PyPI, into .venv).
+# Installs what the tests talk to: rsyslog, Chromium and libfiu (Debian packages), an SMTP server (PyPI, into .venv).
 # Says what it installs; installs nothing that is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ need rsyslogd rsyslog
 module() { compgen -G "/usr/lib*/*/rsyslog/$1.so" >/dev/null || compgen -G "/usr/lib*/rsyslog/$1.so" >/dev/null || packages+=("$2"); }
 module omrelp rsyslog-relp
 need chromium chromium
+need fiu-run fiu-utils
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then
   echo "test setup: installing Debian packages: ${packages[*]}"

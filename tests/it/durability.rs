@@ -6,7 +6,9 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::support::{Dir, MailServer, Node, eventually, http_get, order_of, soon, traffic, watchroom};
+use crate::support::{
+    Dir, MailServer, Node, eventually, from_now, http_get, order_of, soon, traffic, watchroom,
+};
 
 #[test]
 fn kill_9_neither_loses_nor_doubles_what_was_judged() {
@@ -153,7 +155,7 @@ fn a_second_node_on_the_same_data_is_refused_and_changes_nothing() {
     assert_eq!(node.get("/-/healthy"), "healthy\n");
 }
 
-/// Lines of an incident that fires and, `after_s` later, more of the same or silence.
+/// Lines with an incident.
 fn incident(dir: &Dir, name: &str, seed: &str, lines: &str, incident: &str) -> Vec<String> {
     let start = soon();
     let args = [
@@ -282,4 +284,110 @@ fn a_damaged_snapshot_is_named_and_the_one_before_taken() {
     }
     let log = std::fs::read_to_string(dir.path("node.log")).expect("the node logs");
     assert!(log.contains("is damaged: its checksum does not fit"), "{log}");
+}
+
+/// What people were told and what the log says of alerts, of a node that is killed and started again after so many lines.
+fn told(name: &str, lines: &[String], cuts: &[(usize, &str)]) -> (BTreeSet<String>, Vec<String>) {
+    let dir = Dir::new(name);
+    let mails = MailServer::start(&dir);
+    let rules = dir.write(
+        "rules.yaml",
+        "groups:\n  - name: later\n    rules:\n      - alert: FiresLater\n        kind: frequency\n        \
+         where: response_code in [\"NET_ERR\", \"TIMEOUT\"]\n        by: [channel]\n        count: 3\n        \
+         within: 10s\n        for: 15s\n        labels: {severity: critical}\n",
+    );
+    let more = format!(
+        "snapshot_interval_ms: 200\nreceivers:\n  - name: duty\n    email_configs:\n      - {{to: d@example.com, from: \
+         w@example.com, smarthost: \"127.0.0.1:{}\", tls: none}}\n",
+        mails.port
+    );
+    let mut node = Node::start_with_rules(&dir, &rules, &more);
+    let mut sent = 0;
+    for (cut, state) in cuts {
+        send(&node, &lines[sent..*cut]);
+        sent = *cut;
+        node.judged(sent as u64);
+        let before = alerts(&node);
+        assert!(before.iter().any(|alert| alert.1 == *state), "after {cut} lines: {before:?}");
+        // A mail under way would rightly be sent again, saying that it may be a repeat.
+        eventually("no mail is under way", || (deliveries(&node, "pending") == 0).then_some(()));
+        node.kill();
+        node.restart();
+        node.ready();
+        assert_eq!(alerts(&node), before, "after {cut} lines");
+    }
+    send(&node, &lines[sent..]);
+    node.judged(lines.len() as u64);
+    // Idle time settles what the last lines left open.
+    let log = || std::fs::read_to_string(dir.path("node.log")).expect("the node logs");
+    eventually("the resolution", || log().contains("RESOLVED").then_some(()));
+    eventually("everybody was told", || (deliveries(&node, "pending") == 0).then_some(()));
+    let lives = log()
+        .lines()
+        .filter_map(|line| {
+            let word = ["FIRING", "RESOLVED", "WITHDRAWN"].into_iter().find(|word| line.contains(word))?;
+            Some(format!("{word} {}", line.split("id=").nth(1)?.trim()))
+        })
+        .collect();
+    let mut subjects: Vec<String> = mails
+        .mails()
+        .iter()
+        .filter_map(|mail| mail.lines().find(|line| line.starts_with("Subject: ")).map(str::to_owned))
+        .collect();
+    subjects.sort();
+    (lives, subjects)
+}
+
+#[test]
+fn kills_change_nothing_that_people_are_told() {
+    let dir = Dir::new("same");
+    let start = from_now(-240);
+    let args = [
+        "--seed",
+        "33",
+        "--lines",
+        "48000",
+        "--lines-per-second",
+        "400",
+        "--start",
+        &start,
+        "--incident",
+        "network:GHT@+10sx40s",
+        "--only-order-trace",
+    ];
+    let (_, lines) = traffic(&dir, "t.log", &args);
+    let unbroken = told("unbroken", &lines, &[]);
+    assert!(unbroken.0.iter().any(|life| life.starts_with("RESOLVED")), "{unbroken:?}");
+    let cuts = [(8_000, "pending"), (14_000, "firing"), (19_500, "firing")];
+    let broken = told("broken", &lines, &cuts);
+    assert_eq!(broken, unbroken);
+}
+
+#[test]
+fn rules_that_stay_keep_their_state_and_alerts_of_others_end() {
+    let dir = Dir::new("rules");
+    let rule = |name: &str, count: u32| {
+        format!(
+            "      - alert: {name}\n        kind: consecutive\n        where: response_code in [\"NET_ERR\", \
+             \"TIMEOUT\"]\n        reset: response_code == \"0000\"\n        by: [channel]\n        count: {count}\n        \
+             within: 1m\n"
+        )
+    };
+    let rules = |of: &[String]| format!("groups:\n  - name: g\n    rules:\n{}", of.concat());
+    let file = dir.write("rules.yaml", &rules(&[rule("Stays", 5), rule("Goes", 5)]));
+    let mut node = Node::start_with_rules(&dir, &file, "snapshot_interval_ms: 100");
+    let lines = incident(&dir, "t.log", "34", "14000", "network:GHT@+10sx40s");
+    send(&node, &lines);
+    node.judged(14_000);
+    snapshot_of_everything(&node);
+    assert_eq!(alerts(&node).len(), 2, "{:?}", alerts(&node));
+    node.kill();
+    dir.write("rules.yaml", &rules(&[rule("Stays", 5), rule("Comes", 6)]));
+    node.restart();
+    node.ready();
+    let log = std::fs::read_to_string(dir.path("node.log")).expect("the node logs");
+    assert!(log.contains("`Comes` is new") && log.contains("`Goes` is no more"), "{log}");
+    let live = node.get("/api/v1/alerts");
+    assert!(live.contains("Stays") && !live.contains("Goes") && !live.contains("Comes"), "{live}");
+    assert!(node.get("/alerts").contains("Goes"), "the ended one is among the resolved");
 }

@@ -98,8 +98,12 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node in `dir` with a UDP, a TCP and a RELP listener, the shipped rules, and `more` appended to its config.
     pub(crate) fn start(dir: &Dir, more: &str) -> Self {
+        Self::start_with_rules(dir, &Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d"), more)
+    }
+
+    /// The same with other rules.
+    pub(crate) fn start_with_rules(dir: &Dir, rules: &Path, more: &str) -> Self {
         let data = dir.path("data");
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d");
         let text = format!(
             "data_dir: {}\nlisteners:\n  - {{name: udp, protocol: udp, address: \"127.0.0.1:0\"}}\n  \
              - {{name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}}\n  \
@@ -109,13 +113,18 @@ impl Node {
             rules.display()
         );
         let config = dir.write("watchroom.yaml", &text);
-        let (process, addresses) = launch(&config, &data);
+        let (process, addresses) = launch(&config, &data, &[]);
         Self { process, config, data, addresses }
     }
 
     /// Starts it again on the same data after it ended or was killed.
     pub(crate) fn restart(&mut self) {
-        let (process, addresses) = launch(&self.config, &self.data);
+        self.restart_with(&[]);
+    }
+
+    /// The same with an environment.
+    pub(crate) fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        let (process, addresses) = launch(&self.config, &self.data, environment);
         self.process = process;
         self.addresses = addresses;
     }
@@ -184,7 +193,7 @@ impl Node {
     }
 }
 
-fn launch(config: &Path, data: &Path) -> (Running, BTreeMap<String, String>) {
+fn launch(config: &Path, data: &Path, environment: &[(&str, &str)]) -> (Running, BTreeMap<String, String>) {
     let book = data.join("addresses.json");
     drop(fs::remove_file(&book));
     let log = fs::OpenOptions::new().create(true).append(true).open(config.with_file_name("node.log"));
@@ -193,6 +202,7 @@ fn launch(config: &Path, data: &Path) -> (Running, BTreeMap<String, String>) {
         Command::new(WATCHROOM)
             .args(["run", "--config"])
             .arg(config)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log),
@@ -248,9 +258,15 @@ pub(crate) fn watchroom(args: &[&str]) -> (i32, String, String) {
 /// A log time that a node at work judges whenever in the next minute it comes: a little ahead of the clock. Behind it,
 /// a node that has been idle would take the lines for late ones.
 pub(crate) fn soon() -> String {
+    from_now(60)
+}
+
+/// A log time so many seconds from now. In lines of the past the node's time goes with them, as long as no ten seconds
+/// pass without one; in lines ahead of the clock it goes with the clock.
+pub(crate) fn from_now(seconds: i64) -> String {
     #[expect(clippy::disallowed_methods, reason = "lines for a live node carry the time of the day")]
     let now = chrono::Utc::now();
-    (now + chrono::TimeDelta::seconds(60)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    (now + chrono::TimeDelta::seconds(seconds)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// Generated traffic of one seed in a file: its path and its lines.
@@ -273,7 +289,7 @@ pub(crate) fn order_of(line: &str) -> &str {
 
 /// A real SMTP server (aiosmtpd) that keeps each message in a file.
 pub(crate) struct MailServer {
-    _process: Running,
+    process: Running,
     pub(crate) port: String,
     folder: PathBuf,
 }
@@ -294,7 +310,12 @@ impl MailServer {
         let port = eventually("the mail server's port", || {
             fs::read_to_string(&port_file).ok().filter(|p| p.ends_with('\n')).map(|p| p.trim().to_owned())
         });
-        Self { _process: process, port, folder }
+        Self { process, port, folder }
+    }
+
+    /// From now on it says nothing to anybody, or goes on.
+    pub(crate) fn hang(&self, hung: bool) {
+        self.process.signal(if hung { "-STOP" } else { "-CONT" });
     }
 
     /// All messages so far, in order of arrival.
