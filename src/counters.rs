@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use dashboards::{
-    Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, ReceiverCounters,
-    SenderCounters, SenderGap,
+    Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, OutboxFileCounters,
+    ReceiverCounters, SenderCounters, SenderGap,
 };
 use ingest::senders::{Gap, SenderView};
 use record::{DecodeCounts, FormatSet, InstantMs};
@@ -79,6 +79,7 @@ impl Sources {
         Deps {
             reader,
             book: self.tellers.book.clone(),
+            outbox: self.tellers.outbox.clone(),
             formats: Arc::clone(&self.formats),
             counters: Arc::new(move || counters.counters()),
             metrics: Arc::new(move || {
@@ -123,6 +124,7 @@ impl Sources {
         }
         let mut senders = self.progress.senders();
         senders.senders.sort_by(|a, b| a.name.cmp(&b.name));
+        let (outbox, outbox_file) = self.outbox();
         Counters {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
@@ -132,10 +134,11 @@ impl Sources {
             engine: self.progress.engine(&self.rules),
             snapshots: self.progress.snapshots(),
             store: self.progress.store(),
-            outbox: self.outbox(),
             reload: self.reload.counters(),
             senders_forgotten: senders.forgotten,
             senders: senders.senders.iter().map(sender).collect(),
+            outbox,
+            outbox_file,
         }
     }
 
@@ -175,21 +178,26 @@ impl Sources {
         }
     }
 
-    fn outbox(&self) -> Vec<ReceiverCounters> {
+    fn outbox(&self) -> (Vec<ReceiverCounters>, OutboxFileCounters) {
         let counts = self.tellers.outbox.counts();
-        let mut receivers: Vec<ReceiverCounters> = Vec::new();
-        for target in counts.targets {
-            let failed: u64 = target.failed_total.iter().sum();
-            let name = target.target.to_string();
-            receivers.push(ReceiverCounters {
-                receiver: name,
-                pending: target.queue_length,
-                sent: target.sent_total,
-                failed,
-                dead: target.dead_total,
-            });
-        }
-        receivers
+        let receivers = counts.targets.iter().map(|target| ReceiverCounters {
+            receiver: target.target.to_string(),
+            pending: target.queue_length,
+            sent: target.sent_total,
+            failed: target.failed_total.iter().sum(),
+            uncertain: target.uncertain_total,
+            dead: target.dead_length,
+            breaker: target.breaker,
+            breaker_until_ms: target.breaker_until_ms,
+            breaker_opened: target.breaker_opened_total,
+        });
+        let file = OutboxFileCounters {
+            unwritten: counts.unwritten_length as u64,
+            dropped: counts.unwritten_dropped_total,
+            refusals: counts.storage_errors_total,
+            trouble: counts.storage_error,
+        };
+        (receivers.collect(), file)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 
 use dashboards::Counters;
 use rules::{Alert, AlertState};
+use sinks::outbox::BreakerState;
 use std::sync::Arc;
 
 /// Writes one exposition: families in order, each with HELP and TYPE once.
@@ -306,14 +307,52 @@ fn outbox(out: &mut Exposition, counters: &Counters) {
             );
         }
     }
-    out.family("watchroom_notifications_failed_total", "counter", "Attempts that failed.");
-    for receiver in &counters.outbox {
-        out.sample(
-            "watchroom_notifications_failed_total",
-            &[("receiver", &receiver.receiver)],
-            receiver.failed,
-        );
+    type Read = fn(&dashboards::ReceiverCounters) -> u64;
+    let families: [(&str, &str, Read); 3] = [
+        ("watchroom_notifications_failed_total", "Attempts that failed.", |r| r.failed),
+        ("watchroom_notifications_uncertain_total", "Of these, attempts that may have arrived.", |r| {
+            r.uncertain
+        }),
+        ("watchroom_outbox_breaker_opened_total", "Times that a receiver was left alone.", |r| {
+            r.breaker_opened
+        }),
+    ];
+    for (name, help, read) in families {
+        out.family(name, "counter", help);
+        for receiver in &counters.outbox {
+            out.sample(name, &[("receiver", &receiver.receiver)], read(receiver));
+        }
     }
+    out.family(
+        "watchroom_outbox_breaker_state",
+        "gauge",
+        "1 for the state of each receiver's circuit breaker.",
+    );
+    for receiver in &counters.outbox {
+        for state in BreakerState::ALL {
+            let labels = [("receiver", receiver.receiver.as_str()), ("state", state.as_str())];
+            out.sample("watchroom_outbox_breaker_state", &labels, u8::from(receiver.breaker == state));
+        }
+    }
+    let file = &counters.outbox_file;
+    out.single(
+        "watchroom_outbox_unwritten",
+        "gauge",
+        "News that the outbox refuses, in memory.",
+        file.unwritten,
+    );
+    out.single(
+        "watchroom_outbox_unwritten_dropped_total",
+        "counter",
+        "News that memory had no room for.",
+        file.dropped,
+    );
+    out.single(
+        "watchroom_outbox_storage_errors_total",
+        "counter",
+        "Calls that the outbox' database refused.",
+        file.refusals,
+    );
 }
 
 /// One label set per sender that is remembered: `senders.max_senders` bounds them.

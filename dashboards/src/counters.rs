@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use record::{InstantMs, Lsn};
 use serde::Serialize;
+use sinks::outbox::BreakerState;
 
 /// Everything counted since the node started, read at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +35,8 @@ pub struct Counters {
     pub senders: Vec<SenderCounters>,
     /// Senders forgotten because there are too many.
     pub senders_forgotten: u64,
+    /// The outbox's file.
+    pub outbox_file: OutboxFileCounters,
 }
 
 /// How the last reload went.
@@ -294,8 +297,29 @@ pub struct ReceiverCounters {
     pub sent: u64,
     /// Attempts that failed.
     pub failed: u64,
-    /// Given up; can be sent again by hand.
+    /// Of these, attempts that may have arrived.
+    pub uncertain: u64,
+    /// Given up and kept, now; can be sent again by hand.
     pub dead: u64,
+    /// Whether it is tried.
+    pub breaker: BreakerState,
+    /// When it is tried again; `None` unless the breaker is open.
+    pub breaker_until_ms: Option<InstantMs>,
+    /// How often the breaker has opened since the start.
+    pub breaker_opened: u64,
+}
+
+/// Whether deliveries can be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct OutboxFileCounters {
+    /// News kept in memory because the file refuses them.
+    pub unwritten: u64,
+    /// News that memory had no room for; a restart finds them in the journal.
+    pub dropped: u64,
+    /// Refusals since the start.
+    pub refusals: u64,
+    /// What the database said; `None` while it works.
+    pub trouble: Option<String>,
 }
 
 #[cfg(test)]

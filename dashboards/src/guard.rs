@@ -70,7 +70,7 @@ pub(crate) fn is_from_here(request: &Request) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn is_own_name(name: &str, external_host: &str) -> bool {
+pub(crate) fn is_own_name(name: &str, external_host: &str) -> bool {
     let address = name.trim_start_matches('[').trim_end_matches(']');
     address.parse::<std::net::IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
@@ -78,7 +78,7 @@ fn is_own_name(name: &str, external_host: &str) -> bool {
 }
 
 /// The host of `host[:port]`.
-fn host_name(authority: &str) -> &str {
+pub(crate) fn host_name(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => authority,

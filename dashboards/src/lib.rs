@@ -1,4 +1,4 @@
-//! Pages and their JSON twins: the board, alerts, order search, trails, counters.
+//! Pages and their JSON twins: the board, alerts, order search, trails, deliveries, counters.
 //!
 //! Rendered on the server, no front-end build, usable without a mouse and without scripts. [`router`] answers from
 //! what [`Deps`] hands it; [`serve`] puts it on a listener. Log text is never HTML: templates escape every value, and
@@ -7,7 +7,9 @@
 
 mod api;
 mod ask;
+mod changes;
 mod counters;
+mod delivery_api;
 mod guard;
 mod page;
 mod serve;
@@ -22,12 +24,13 @@ use axum::routing::{get, post};
 use chrono_tz::Tz;
 use record::{FormatSet, InstantMs};
 use sinks::alert_book::AlertBook;
+use sinks::outbox::OutboxHandle;
 use sinks::trace_store::TraceReader;
 
 pub use counters::{
     Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, ReceiverCounters, ReloadCounters, RuleCounters, SenderCounters, SenderGap,
-    SnapshotCounters, StoreCounters,
+    JournalCounters, OutboxFileCounters, ReceiverCounters, ReloadCounters, RuleCounters, SenderCounters,
+    SenderGap, SnapshotCounters, StoreCounters,
 };
 pub use serve::{CONNECTIONS_MAX, serve};
 
@@ -47,6 +50,8 @@ pub struct Deps {
     pub reader: Arc<dyn TraceReader>,
     /// The alerts.
     pub book: AlertBook,
+    /// The deliveries.
+    pub outbox: OutboxHandle,
     /// The formats that stored rows name.
     pub formats: Arc<FormatSet>,
     /// Reads all counters. A ledger that does not add up is shown as a fault: read each input's numbers together.
@@ -73,17 +78,28 @@ pub struct Deps {
 struct App {
     deps: Deps,
     asker: ask::Asker,
+    token: changes::Token,
 }
 
-/// All routes. Only GET and HEAD are answered, but for `POST /-/reload`, which only a visitor on this machine may ask for.
+/// All routes. What is read is read by GET; what changes something is a POST behind [`changes::own`], or, for
+/// `/-/reload`, open only to a visitor on this machine.
 pub fn router(deps: Deps) -> Router {
     let asker = ask::Asker::new(Arc::clone(&deps.reader));
+    let app = App { deps, asker, token: changes::Token::new() };
+    let changes = Router::new()
+        .route("/deliveries/resend", post(page::deliveries::resend_all))
+        .route("/deliveries/{id}/resend", post(page::deliveries::resend))
+        .route("/api/v1/deliveries/resend", post(delivery_api::resend_all))
+        .route("/api/v1/deliveries/{id}/resend", post(delivery_api::resend))
+        .route_layer(axum::middleware::from_fn_with_state(app.clone(), changes::own));
     Router::new()
         .route("/", get(page::board::board))
         .route("/alerts", get(page::alerts::list))
         .route("/alerts/{id}", get(page::alerts::one))
         .route("/orders", get(page::search::search))
         .route("/orders/{id}", get(page::trail::trail))
+        .route("/deliveries", get(page::deliveries::list))
+        .route("/deliveries/{id}", get(page::deliveries::one))
         .route("/counters", get(page::counters::counters))
         .route("/senders", get(page::senders::senders))
         .route("/assets/style.css", get(page::style))
@@ -92,13 +108,16 @@ pub fn router(deps: Deps) -> Router {
         .route("/api/v1/alerts", get(api::alerts))
         .route("/api/v1/senders", get(api::senders))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/deliveries", get(delivery_api::list))
+        .route("/api/v1/deliveries/{id}", get(delivery_api::one))
         .route("/api/trail/{id}", get(api::trail))
         .route("/api/search", get(api::search))
         .route("/metrics", get(api::metrics))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))
+        .merge(changes)
         .fallback(page::not_found)
         .layer(axum::middleware::map_response(guard::headers))
-        .with_state(App { deps, asker })
+        .with_state(app)
 }

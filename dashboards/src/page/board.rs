@@ -7,6 +7,7 @@ use axum::response::Response;
 use chrono_tz::Tz;
 use record::InstantMs;
 use rules::AlertState;
+use sinks::outbox::BreakerState;
 
 use super::alert_view::AlertView;
 use super::{Chrome, render};
@@ -142,10 +143,54 @@ fn banners(counters: &Counters, not_ready: &str, now_ms: InstantMs, zone: Tz) ->
     for (level, text) in sender_troubles(counters, now_ms) {
         add(level, text);
     }
+    banners.extend(delivery_banners(counters, now_ms));
+    banners
+}
+
+/// What keeps people from being told.
+fn delivery_banners(counters: &Counters, now_ms: InstantMs) -> Vec<Banner> {
+    let mut banners = Vec::new();
+    let mut add = |level, text| banners.push(Banner { level, text });
+    let file = &counters.outbox_file;
+    let said = file.trouble.as_deref().unwrap_or("outbox: it works again");
+    if file.unwritten > 0 {
+        let unwritten = text::grouped(file.unwritten);
+        add(
+            "bad",
+            format!(
+                "{unwritten} notifications cannot be written and wait in memory, tried again each second: {said}."
+            ),
+        );
+    } else if file.trouble.is_some() {
+        add("bad", format!("Deliveries cannot be written, so none is sent: {said}."));
+    }
+    if file.dropped > 0 {
+        let dropped = text::grouped(file.dropped);
+        add(
+            "bad",
+            format!(
+                "{dropped} notifications found no room in memory: start this node again, it finds them in the journal."
+            ),
+        );
+    }
+    for receiver in counters.outbox.iter().filter(|receiver| receiver.breaker != BreakerState::Closed) {
+        let next = match receiver.breaker_until_ms {
+            Some(until_ms) if until_ms > now_ms => {
+                format!("tried again in {}", times::duration((until_ms - now_ms + 999) / 1_000 * 1_000))
+            }
+            _ => "being tried again".to_owned(),
+        };
+        let (name, waiting) = (&receiver.receiver, text::grouped(receiver.pending));
+        add("warn", format!("Receiver {name} fails again and again: {waiting} deliveries wait, {next}."));
+    }
     let dead: u64 = counters.outbox.iter().map(|receiver| receiver.dead).sum();
     if dead > 0 {
         let plural = if dead == 1 { "" } else { "s" };
-        add("warn", format!("{} notification{plural} given up: nobody got them.", text::grouped(dead)));
+        let dead = text::grouped(dead);
+        add(
+            "warn",
+            format!("{dead} notification{plural} given up: see Deliveries for why, and to send again."),
+        );
     }
     banners
 }
@@ -343,7 +388,27 @@ mod tests {
                 "bad: Judging is 2 m 00 s behind: everything below is as of 2016-07-22 18:13:00.",
                 "warn: No line has arrived on any input for 1 m 01 s.",
                 "warn: The loss ledger of input tcp-514 does not add up: 2 unaccounted for.",
-                "warn: 2 notifications given up: nobody got them.",
+                "warn: 2 notifications given up: see Deliveries for why, and to send again.",
+            ],
+        );
+        let mut silenced = healthy();
+        silenced.outbox = vec![ReceiverCounters {
+            receiver: "duty/email[0]".into(),
+            pending: 14,
+            breaker: BreakerState::Open,
+            breaker_until_ms: Some(NOW_MS + 19_300),
+            ..Default::default()
+        }];
+        silenced.outbox_file.unwritten = 3;
+        silenced.outbox_file.dropped = 1;
+        silenced.outbox_file.trouble = Some("outbox: database or disk is full".into());
+        check(
+            &silenced,
+            "",
+            &[
+                "bad: 3 notifications cannot be written and wait in memory, tried again each second: outbox: database or disk is full.",
+                "bad: 1 notifications found no room in memory: start this node again, it finds them in the journal.",
+                "warn: Receiver duty/email[0] fails again and again: 14 deliveries wait, tried again in 20.0 s.",
             ],
         );
         let mut never = healthy();

@@ -4,6 +4,7 @@ pub(crate) mod alert_view;
 pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod counters;
+pub(crate) mod deliveries;
 pub(crate) mod search;
 pub(crate) mod senders;
 pub(crate) mod trail;

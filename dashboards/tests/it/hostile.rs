@@ -6,6 +6,8 @@ use std::sync::Arc;
 use dashboards::Readiness;
 use rules::{Change, Reason, Sample, Transition};
 use sinks::alert_book::AlertBook;
+use sinks::notification::Status;
+use sinks::outbox::delivery_id;
 
 use crate::get;
 use crate::stage::{NOW_MS, Rows, alert, counters, deps, formats, row};
@@ -97,12 +99,31 @@ fn in_every_field_of_an_alert() {
         }]);
         let mut hostile = deps();
         hostile.book = book;
+        let fired =
+            Transition { change: Change::Fired, early: false, lsn: 1, alert: book_alert(&hostile.book) };
+        hostile.outbox = crate::stage::outbox(&[fired], payload);
+        let filter = dashboards::text::percent_encoded(payload);
+        let id = delivery_id("00112233aabbccdd", Status::Firing, "wall/webhook[0]");
+        for path in [
+            "/deliveries".to_owned(),
+            format!("/deliveries/{id}"),
+            format!("/deliveries?receiver={filter}&alert={filter}"),
+            format!("/deliveries?state={filter}"),
+        ] {
+            let page = get(hostile.clone(), &path).text;
+            assert_harmless(&path, payload, &page);
+            assert!(path != "/deliveries" || page.contains("✕ dead"), "{page}");
+        }
         for path in ["/", "/alerts", "/alerts/00112233aabbccdd"] {
             let page = get(hostile.clone(), path).text;
             assert_harmless(path, payload, &page);
             assert!(path != "/" || page.contains("1 firing"), "{page}");
         }
     }
+}
+
+fn book_alert(book: &AlertBook) -> Arc<rules::Alert> {
+    book.find("00112233aabbccdd").unwrap()
 }
 
 #[test]
@@ -129,9 +150,10 @@ fn in_every_name_of_the_counters() {
             for sender in &mut counters.senders {
                 (sender.name, sender.inputs) = (text(), vec![text()]);
             }
+            counters.outbox_file.trouble = Some(text());
             counters
         });
-        for path in ["/", "/counters", "/senders"] {
+        for path in ["/", "/counters", "/deliveries", "/senders"] {
             assert_harmless(path, payload, &get(hostile.clone(), path).text);
         }
     }

@@ -14,7 +14,7 @@ use crate::stage::{FAILED, Rows, deps};
 use crate::{Answer, get};
 
 /// All routes that give a page.
-pub(crate) const PAGES: [&str; 9] = [
+pub(crate) const PAGES: [&str; 12] = [
     "/",
     "/alerts",
     "/alerts/9f3c21d07be4a618",
@@ -23,6 +23,9 @@ pub(crate) const PAGES: [&str; 9] = [
     "/orders/CEX1607220005751",
     "/counters",
     "/senders",
+    "/deliveries",
+    "/deliveries?state=dead",
+    "/deliveries/9f3c21d07be4a618-firing-0",
     "/no-such-page",
 ];
 

@@ -10,6 +10,10 @@ use dashboards::{
 use record::{FormatSet, InstantMs};
 use rules::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
 use sinks::alert_book::AlertBook;
+use sinks::outbox::{
+    BreakerState, FailReason, IntegrationKind, Outbox, OutboxConfig, OutboxHandle, Outcome, Route, Target,
+};
+use sinks::receivers::OnUncertain;
 use sinks::trace_store::{Found, Search, TraceError, TraceReader, TraceRow};
 
 /// 2016-07-22 18:15:30 in Shanghai: when the made-up platform stands still.
@@ -362,12 +366,29 @@ pub(crate) fn counters() -> Counters {
         engine: engine(),
         store: StoreCounters { stored_lsn: 49_417_900, fresh_rows: 181_334, files: 52 },
         outbox: vec![
-            ReceiverCounters { receiver: "duty-wecom".into(), pending: 1, sent: 118, failed: 3, dead: 0 },
-            ReceiverCounters { receiver: "duty-sms".into(), pending: 0, sent: 20, failed: 9, dead: 1 },
+            ReceiverCounters {
+                receiver: "duty-wecom".into(),
+                pending: 1,
+                sent: 118,
+                failed: 3,
+                breaker: BreakerState::Open,
+                breaker_until_ms: Some(NOW_MS + 12_000),
+                breaker_opened: 1,
+                ..Default::default()
+            },
+            ReceiverCounters {
+                receiver: "duty-sms".into(),
+                sent: 20,
+                failed: 9,
+                uncertain: 2,
+                dead: 1,
+                ..Default::default()
+            },
         ],
         reload: dashboards::ReloadCounters::default(),
         senders: senders(),
         senders_forgotten: 0,
+        ..Default::default()
     }
 }
 
@@ -480,12 +501,46 @@ fn engine() -> EngineCounters {
     }
 }
 
+fn route(receiver: &str, integration: IntegrationKind) -> Route {
+    let target = Target { receiver: receiver.into(), integration, index: 0 };
+    Route { target, send_resolved: true, on_uncertain: OnUncertain::Resend }
+}
+
+/// An outbox in memory, where `duty` takes mails and `wall`, after a word that may have arrived, refuses them.
+pub(crate) fn outbox(news: &[Transition], refusal: &str) -> OutboxHandle {
+    let config = OutboxConfig { reserve_bytes: 0, ..OutboxConfig::default() };
+    let routes = vec![route("duty", IntegrationKind::Email), route("wall", IntegrationKind::Webhook)];
+    let mut outbox = Outbox::open(std::path::Path::new(":memory:"), config, routes).unwrap();
+    outbox.enqueue(news, NOW_MS - 60_000).unwrap();
+    let unsure = Outcome::Uncertain { reason: FailReason::Other, detail: format!("cut: {refusal}") };
+    let refused =
+        Outcome::Dead { reason: FailReason::ClientError, detail: format!("answered 400: {refusal}") };
+    for (target, outcomes) in [
+        ("duty/email[0]", vec![Outcome::Sent { detail: "250 OK".to_owned() }]),
+        ("wall/webhook[0]", vec![unsure, refused]),
+    ] {
+        for (n, outcome) in outcomes.iter().enumerate() {
+            let now_ms = NOW_MS - 50_000 + n as i64 * 10_000;
+            let id = outbox.due(now_ms, target).unwrap()[0].id.clone();
+            let attempt = outbox.begin_attempt(&id, now_ms).unwrap();
+            outbox.finish_attempt(&attempt, outcome, now_ms + 40).unwrap();
+        }
+    }
+    OutboxHandle::new(outbox)
+}
+
+/// The news of [`outbox`] on the stage.
+fn news(rows: &[TraceRow]) -> Vec<Transition> {
+    vec![Transition { change: Change::Fired, early: true, lsn: 48_213, alert: Arc::new(network_down(rows)) }]
+}
+
 /// Everything together, standing still at [`NOW_MS`].
 pub(crate) fn deps() -> Deps {
     let formats = formats();
     let rows = rows(&formats);
     Deps {
         book: book(&rows),
+        outbox: outbox(&news(&rows), "no such hook"),
         reader: Arc::new(Rows(rows)),
         formats,
         counters: Arc::new(counters),
