@@ -69,6 +69,11 @@ enum Command {
     /// Look at the journal: what it holds, whether it is whole
     #[command(subcommand)]
     Journal(crate::journal_command::Command),
+    /// List what was sent to whom and what could not be; send dead deliveries again
+    #[command(
+        after_help = "Examples:\n  watchroom deliveries --state dead\n  watchroom deliveries resend --all-dead --receiver duty"
+    )]
+    Deliveries(crate::deliveries::Args),
 }
 
 impl Cli {
@@ -84,6 +89,7 @@ impl Cli {
             Command::Trail(args) => crate::traces::trail(&args),
             Command::Search(args) => crate::traces::search(&args),
             Command::Journal(command) => crate::journal_command::run(&command),
+            Command::Deliveries(args) => crate::deliveries::run(&args),
         }
     }
 }

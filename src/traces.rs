@@ -2,13 +2,11 @@
 //!
 //! Refuses to know: how records are kept.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use dashboards::view::{Viewer, trail_view};
 use serde_json::Value;
 use sinks::trace_store::embedded;
@@ -16,14 +14,11 @@ use sinks::trace_store::{Search, TraceReader};
 
 use crate::cli::{ConfigArg, EXIT_FOUND};
 use crate::config::Config;
+use crate::node_api::{NodeApi, percent_encode};
 use crate::output::{self, Table};
 
 /// Rows of a trail at most.
 const TRAIL_ROWS_MAX: usize = 2_000;
-/// Longest wait for the node's listener.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the node's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Arguments of `trail`.
 #[derive(Debug, clap::Args)]
@@ -99,10 +94,9 @@ pub(crate) fn search(args: &SearchArgs) -> Result<ExitCode> {
 
 /// The node's answer; if no node runs on this data, its files are read.
 fn ask(config: &Config, question: &Question) -> Result<Value> {
-    let address = crate::run::web_address(config).unwrap_or(config.web.listen_address);
-    match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-        Ok(stream) => get(stream, address, &question.path()),
-        Err(_no_node) => {
+    match NodeApi::connect(config) {
+        Ok(node) => node.get(&question.path()),
+        Err(address) => {
             output::note(&format!(
                 "no node answers on {address}; reading the trace files of {}",
                 config.data_dir.display()
@@ -180,20 +174,6 @@ impl Question {
     }
 }
 
-fn get(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<Value> {
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).context("the node did not answer in time")?;
-    let answer = String::from_utf8(answer).context("the node's answer is not UTF-8")?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the node's answer is no HTTP")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    if status != "200" {
-        bail!("the node answers {status}: {}", body.trim());
-    }
-    serde_json::from_str(body).context("the node's answer is not JSON")
-}
-
 /// Prints the records of an answer; whether there are any.
 fn show(answer: &Value, json: bool) -> Result<bool> {
     let mut out = output::stdout();
@@ -233,16 +213,4 @@ fn show(answer: &Value, json: bool) -> Result<bool> {
         output::note("there is more; narrow the search or raise --limit");
     }
     Ok(!rows.is_empty())
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
