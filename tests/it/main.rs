@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary between real senders, a real mail server and a real browser. One binary.
 
 mod cli;
+mod deliveries;
 mod disk;
 mod durability;
 mod pages;
