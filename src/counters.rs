@@ -113,6 +113,8 @@ impl Sources {
                 in_flight: ledger.in_flight(),
                 last_received_ms: ledger.last_received_ms,
                 connections: ledger.connections,
+                connections_refused: ledger.connections_refused,
+                sessions_ended: sessions_ended(input, &ledger),
                 truncated: ledger.truncated,
                 handshakes_failed: handshakes_failed(input, &ledger),
                 certificate_ends_ms: input
@@ -199,6 +201,17 @@ impl Sources {
         };
         (receivers.collect(), file)
     }
+}
+
+/// By reason; nothing for an input whose protocol has no sessions.
+fn sessions_ended(input: &Input, ledger: &ingest::LedgerSnapshot) -> BTreeMap<String, u64> {
+    let ended = [
+        ("protocol", ledger.session_faults),
+        ("no_room", ledger.session_stalls),
+        ("superseded", ledger.session_superseded),
+    ];
+    let ended = ended.into_iter().filter(|_| input.protocol.starts_with("relp"));
+    ended.map(|(reason, count)| (reason.to_owned(), count)).collect()
 }
 
 /// By reason; nothing for an input without TLS.

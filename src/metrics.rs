@@ -52,6 +52,7 @@ pub(crate) fn render(counters: &Counters, live: &[Arc<Alert>]) -> String {
         seconds(counters.started_ms),
     );
     inputs(&mut out, counters);
+    sessions(&mut out, counters);
     tls(&mut out, counters);
     decoding(&mut out, counters);
     journal_and_store(&mut out, counters);
@@ -123,6 +124,25 @@ fn inputs(out: &mut Exposition, counters: &Counters) {
     for input in &counters.inputs {
         for (reason, count) in &input.dropped {
             out.sample("watchroom_input_dropped_total", &[("input", &input.name), ("reason", reason)], count);
+        }
+    }
+}
+
+fn sessions(out: &mut Exposition, counters: &Counters) {
+    let refused = "watchroom_input_connections_refused_total";
+    out.family(refused, "counter", "Connections closed at once: too many, or nothing could be made durable.");
+    for input in &counters.inputs {
+        out.sample(refused, &[("input", &input.name)], input.connections_refused);
+    }
+    let ended = "watchroom_input_sessions_ended_total";
+    out.family(
+        ended,
+        "counter",
+        "RELP sessions that were ended; their senders send again what was not answered.",
+    );
+    for input in &counters.inputs {
+        for (reason, count) in &input.sessions_ended {
+            out.sample(ended, &[("input", &input.name), ("reason", reason)], count);
         }
     }
 }

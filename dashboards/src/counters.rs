@@ -75,6 +75,10 @@ pub struct InputCounters {
     pub last_received_ms: Option<InstantMs>,
     /// Connections open now.
     pub connections: u64,
+    /// Connections closed at once: too many, or nothing could be made durable.
+    pub connections_refused: u64,
+    /// Sessions of an acknowledging protocol that were ended, by reason; empty for the others.
+    pub sessions_ended: BTreeMap<String, u64>,
     /// Frames stored cut at the length bound.
     pub truncated: u64,
     /// TLS handshakes that failed, by reason; empty without TLS.
