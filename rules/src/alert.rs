@@ -80,6 +80,9 @@ pub struct Reason {
     pub text: String,
     /// The number that was compared: matches in the window, length of the run.
     pub count: u64,
+    /// The number that was compared where it is not `count`: the ratio, as decimal text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// The threshold that applied, by name (`count`, `min`), as decimal text.
     pub thresholds: BTreeMap<String, String>,
     /// Matches by bucket or step, oldest first; empty ones left out.

@@ -92,6 +92,13 @@ impl Meaning<'_> {
                 self.column(*field);
                 self.show(&(within_ms, min, max));
             }
+            Kind::Ratio { part, within_ms, bounds, min_total, confidence } => {
+                self.test(part.test());
+                self.show(&(within_ms, min_total));
+                for bound in [bounds.below, bounds.above, *confidence] {
+                    self.show(&bound.map(|bound| bound.normalize().to_string()));
+                }
+            }
         }
     }
 

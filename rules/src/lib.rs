@@ -12,6 +12,7 @@ mod fingerprint;
 mod index;
 mod rule;
 mod spec;
+mod wilson;
 
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::duration::parse_duration;

@@ -5,14 +5,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use record::{Format, FormatId};
+use record::{Decimal, Format, FormatId};
 
 use crate::condition::Condition;
 use crate::condition::duration::show_duration;
 
 /// What annotation places may name besides the fields of `by` and the labels: values of the verdict.
-pub(crate) const TEMPLATE_NAMES: [&str; 8] =
-    ["alertname", "count", "distinct", "distinct_count", "orders_count", "amount", "within", "threshold"];
+pub(crate) const TEMPLATE_NAMES: [&str; 9] = [
+    "alertname",
+    "count",
+    "value",
+    "distinct",
+    "distinct_count",
+    "orders_count",
+    "amount",
+    "within",
+    "threshold",
+];
 
 /// A checked rule.
 #[derive(Debug, Clone)]
@@ -101,6 +110,19 @@ pub(crate) enum Kind {
         /// Active with at most so many (and a match).
         max: Option<u64>,
     },
+    /// The share of matches for which a second condition holds.
+    Ratio {
+        /// Which matches are the part; all are the total.
+        part: Condition,
+        /// Window length.
+        within_ms: i64,
+        /// What the share is compared with.
+        bounds: Bounds,
+        /// Matches needed to judge at all.
+        min_total: u64,
+        /// Compare the end of the interval of this confidence level, instead of the share itself.
+        confidence: Option<Decimal>,
+    },
 }
 
 /// `distinct: {field, min, over}`.
@@ -114,6 +136,21 @@ pub(crate) struct Distinct {
     pub(crate) per_step: bool,
 }
 
+/// `below` and `above`: either suffices; both strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) below: Option<Decimal>,
+    pub(crate) above: Option<Decimal>,
+}
+
+impl Bounds {
+    /// In words: `below 0.9 or above 1`.
+    pub(crate) fn show(&self) -> String {
+        let text = |bound: Option<Decimal>| bound.map(|bound| bound.normalize().to_string());
+        bounds([("below", text(self.below)), ("above", text(self.above))])
+    }
+}
+
 impl Kind {
     /// Name as in rule files.
     pub(crate) fn name(&self) -> &'static str {
@@ -123,6 +160,7 @@ impl Kind {
             Kind::Sustained { .. } => "sustained",
             Kind::Consecutive { .. } => "consecutive",
             Kind::Cardinality { .. } => "cardinality",
+            Kind::Ratio { .. } => "ratio",
         }
     }
 
@@ -133,7 +171,7 @@ impl Kind {
                 distinct.map(|distinct| distinct.field)
             }
             Kind::Cardinality { field, .. } => Some(*field),
-            Kind::Any { .. } | Kind::Consecutive { .. } => None,
+            Kind::Any { .. } | Kind::Consecutive { .. } | Kind::Ratio { .. } => None,
         }
     }
 
@@ -144,7 +182,8 @@ impl Kind {
             Kind::Frequency { within_ms, .. }
             | Kind::Sustained { within_ms, .. }
             | Kind::Consecutive { within_ms, .. }
-            | Kind::Cardinality { within_ms, .. } => within_ms,
+            | Kind::Cardinality { within_ms, .. }
+            | Kind::Ratio { within_ms, .. } => within_ms,
         }
     }
 }
@@ -183,6 +222,12 @@ impl Rule {
                     ("at most", max.map(|n| n.to_string())),
                 ]);
                 format!("{bounds} distinct values of {} within {}", column(*field), show_duration(*within_ms))
+            }
+            Kind::Ratio { within_ms, bounds, min_total, confidence, .. } => {
+                let sure = confidence
+                    .map_or(String::new(), |level| format!(" with confidence {}", level.normalize()));
+                let within = show_duration(*within_ms);
+                format!("share {}{sure} of at least {min_total} within {within}", bounds.show())
             }
         };
         if !self.by.is_empty() {

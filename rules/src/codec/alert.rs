@@ -74,6 +74,7 @@ impl Reason {
         out.text(&self.kind);
         out.text(&self.text);
         out.number(self.count);
+        write_maybe(out, self.value.as_deref());
         write_map(out, &self.thresholds);
         out.len(self.buckets.len());
         for bucket in &self.buckets {
@@ -84,10 +85,7 @@ impl Reason {
         out.number(self.distinct_count);
         write_list(out, &self.orders);
         out.number(self.orders_count);
-        out.flag(self.amount.is_some());
-        if let Some(amount) = &self.amount {
-            out.text(amount);
-        }
+        write_maybe(out, self.amount.as_deref());
         out.len(self.samples.len());
         for sample in &self.samples {
             out.number(sample.lsn);
@@ -102,19 +100,31 @@ impl Reason {
             kind: read.text()?.to_owned(),
             text: read.text()?.to_owned(),
             count: read.number()?,
+            value: read_maybe(read)?,
             thresholds: read_map(read)?,
             buckets: read_items(read, 2, |read| Ok(Bucket { at: read.instant()?, count: read.number()? }))?,
             distinct: read_items(read, 1, |read| read.text().map(str::to_owned))?,
             distinct_count: read.number()?,
             orders: read_items(read, 1, |read| read.text().map(str::to_owned))?,
             orders_count: read.number()?,
-            amount: if read.flag()? { Some(read.text()?.to_owned()) } else { None },
+            amount: read_maybe(read)?,
             samples: read_items(read, 3, |read| {
                 Ok(Sample { lsn: read.number()?, at: read.instant()?, line: read.text()?.to_owned() })
             })?,
             gate: read.text()?.to_owned(),
         })
     }
+}
+
+fn write_maybe(out: &mut Out<'_>, text: Option<&str>) {
+    out.flag(text.is_some());
+    if let Some(text) = text {
+        out.text(text);
+    }
+}
+
+fn read_maybe(read: &mut In<'_>) -> Read<Option<String>> {
+    if read.flag()? { Ok(Some(read.text()?.to_owned())) } else { Ok(None) }
 }
 
 fn write_map(out: &mut Out<'_>, map: &BTreeMap<String, String>) {
@@ -168,6 +178,7 @@ mod tests {
                 kind: text("any"),
                 text: text("3 in 1m"),
                 count: u64::MAX,
+                value: Some(text("0.5")),
                 thresholds: [(text("count"), text("3"))].into(),
                 buckets: vec![Bucket { at: 1_000, count: 2 }],
                 distinct: vec![text("a"), text("b")],

@@ -76,7 +76,7 @@ fn hex<'a>(text: &'a str, rest: &'a str, digits: usize) -> Result<(&'a str, char
 }
 
 /// An exact number: `12`, `-3`, `0.50`. No exponent, no underscores.
-pub(super) fn decimal(text: &str) -> Option<record::Decimal> {
+pub(crate) fn decimal(text: &str) -> Option<record::Decimal> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

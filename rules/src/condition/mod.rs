@@ -30,7 +30,7 @@ mod check;
 mod cidr;
 pub(crate) mod duration;
 mod function;
-mod literal;
+pub(crate) mod literal;
 pub(crate) mod nearest;
 mod parse;
 mod pattern;

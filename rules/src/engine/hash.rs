@@ -30,7 +30,9 @@ impl RuleState {
                 let value = |(id, bucket): (u32, i64)| {
                     numbers(bytes(2, self.values.text(id).iter().copied()), [bucket])
                 };
-                let distinct = tally.distinct.iter().flat_map(|held| held.iter());
+                let distinct = tally.values().into_iter().flat_map(|held| held.iter());
+                let part = tally.part().into_iter().flat_map(|part| part.iter(self.frontier));
+                let counts = counts.chain(part.flat_map(|(b, count)| [b, i64::from(count)]));
                 numbers(distinct.map(value).fold(seed, u64::wrapping_add), counts)
             }
             Memory::Run(run) => numbers(seed, run.entries().iter().copied()),

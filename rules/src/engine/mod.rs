@@ -22,6 +22,7 @@ mod image;
 mod keys;
 mod life;
 mod lines;
+mod ratio;
 mod reason;
 mod recent;
 mod run;
@@ -49,7 +50,7 @@ use self::seen::Seen;
 use self::settings::Settings;
 use self::state::{Cause, RuleState, Sighting};
 use crate::index::{Hit, RuleIndex};
-use crate::rule::Rule;
+use crate::rule::{Kind, Rule};
 use crate::{Alert, RuleSet, Transition};
 
 /// Keys per rule unless said otherwise.
@@ -249,6 +250,10 @@ impl Engine {
             push_value(record, field, &mut self.scratch.distinct);
         }
         let bytes = |column: Option<usize>| column.and_then(|c| record.raw(c)).unwrap_or_default();
+        let part = match &rule.kind {
+            Kind::Ratio { part, .. } => hit.matched && part.holds(record),
+            _ => false,
+        };
         let seen = Sighting {
             found: Match {
                 at: event_ms,
@@ -260,6 +265,7 @@ impl Engine {
             key: &self.scratch.key,
             distinct: (!self.scratch.distinct.is_empty()).then_some(&self.scratch.distinct),
             matched: hit.matched,
+            part,
         };
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
         state.advance(base, &mut cause);

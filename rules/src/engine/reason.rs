@@ -35,6 +35,14 @@ impl RuleState {
     pub(super) fn is_worse(&self, slot: u32, at: InstantMs, told: &Reason) -> bool {
         let count = self.measure(slot, at);
         match self.shape {
+            Shape::Window(window @ Window { decides: Decides::Ratio(rule), .. }) => {
+                let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
+                    return false;
+                };
+                let (from, to) = self.range(window, tally, at);
+                let (total, part) = tally.shares(from, to, self.frontier);
+                rule.is_worse((part, total), told.value.as_deref().unwrap_or_default())
+            }
             Shape::Window(Window { decides: Decides::Cardinality { min, .. }, .. }) => {
                 if min.is_some_and(|min| count >= min) { count > told.count } else { count < told.count }
             }
@@ -48,7 +56,7 @@ impl RuleState {
             (Some(Memory::Tally(tally)), Shape::Window(window)) => {
                 let (from, to) = self.range(window, tally, at);
                 if let Decides::Cardinality { .. } = window.decides {
-                    return tally.distinct.as_ref().map_or(0, |held| held.count(from, to));
+                    return tally.values().map_or(0, |held| held.count(from, to));
                 }
                 let inside = tally.counts.iter(self.frontier).filter(|&(b, _)| b >= from && b <= to);
                 inside.map(|(_, count)| u64::from(count)).sum()
@@ -94,7 +102,7 @@ impl RuleState {
         }
         let least = buckets.iter().map(|bucket| bucket.count).min().unwrap_or_default();
         reason.buckets = buckets.split_off(buckets.len().saturating_sub(BUCKETS_MAX));
-        if let Some(held) = &tally.distinct {
+        if let Some(held) = tally.values() {
             let mut values: Vec<String> = held.ids(from, to).map(|id| shown(self.values.text(id))).collect();
             reason.distinct_count = values.len() as u64;
             values.sort_unstable();
@@ -140,6 +148,16 @@ impl RuleState {
                 );
                 ("cardinality".into(), text)
             }
+            Kind::Ratio { within_ms, .. } => {
+                let (total, part) = tally.shares(from, to, self.frontier);
+                let mut words = String::new();
+                if let Decides::Ratio(rule) = window.decides {
+                    let value;
+                    (value, reason.thresholds, words) = rule.tell(part, total);
+                    reason.value = Some(value);
+                }
+                ("ratio".into(), format!("{words} in {}", duration(within_ms)))
+            }
             Kind::Consecutive { .. } => (String::new(), String::new()),
         };
         (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
@@ -179,7 +197,9 @@ impl RuleState {
     fn thresholds(&self) -> BTreeMap<String, String> {
         let (count, distinct) = match self.shape {
             Shape::Window(_) if matches!(self.settings.kind, Kind::Any { .. }) => return BTreeMap::new(),
-            Shape::Window(Window { decides: Decides::Cardinality { .. }, .. }) => return BTreeMap::new(),
+            Shape::Window(Window { decides: Decides::Cardinality { .. } | Decides::Ratio(_), .. }) => {
+                return BTreeMap::new();
+            }
             Shape::Window(window) => (window.count, window.distinct),
             Shape::Run(rule) => (rule.count as u64, None),
         };
@@ -253,13 +273,14 @@ impl RuleState {
     fn number(&self, name: &str, reason: &Reason) -> Option<String> {
         match name {
             "count" => Some(reason.count.to_string()),
+            "value" => reason.value.clone().or_else(|| Some(reason.count.to_string())),
             "distinct" => Some(reason.distinct.join(", ")),
             "distinct_count" => Some(reason.distinct_count.to_string()),
             "orders_count" => Some(reason.orders_count.to_string()),
             "amount" => reason.amount.clone(),
             "threshold" => {
-                let first = || reason.thresholds.values().next();
-                reason.thresholds.get("count").or_else(first).cloned()
+                let names = ["count", "min", "max", "below", "above"];
+                names.iter().find_map(|name| reason.thresholds.get(*name)).cloned()
             }
             "within" => Some(duration(self.settings.kind.within_ms())),
             _ => None,

@@ -16,7 +16,7 @@ use super::recent::{self, Match, Recent};
 use super::run::{Edge, Run, RunRule};
 use super::schedule::{Marks, Schedule};
 use super::settings::Settings;
-use super::window::{Tally, Window};
+use super::window::{Extra, Tally, Window};
 use super::{RuleCounts, distinct::Values};
 use crate::rule::Kind;
 use crate::{Alert, Transition};
@@ -67,6 +67,8 @@ pub(super) struct Sighting<'a> {
     pub(super) distinct: Option<&'a [u8]>,
     /// A match; else a reset.
     pub(super) matched: bool,
+    /// `ratio`: a match that is of the part.
+    pub(super) part: bool,
 }
 
 /// What is going on while a rule is asked.
@@ -209,7 +211,7 @@ impl RuleState {
         let position = match (&mut key.memory, self.shape) {
             (Memory::Tally(tally), Shape::Window(window)) => {
                 let bucket = at.div_euclid(window.unit_ms);
-                window.add(tally, bucket, seen.distinct, self.frontier, &mut self.values);
+                window.add(tally, bucket, seen, self.frontier, &mut self.values);
                 None
             }
             (Memory::Run(run), Shape::Run(rule)) => run.add(rule, at, seen.matched),
@@ -267,8 +269,9 @@ impl RuleState {
 
     fn forget(&mut self, slot: u32) {
         self.raised.remove(&slot);
-        if let Some(Key { memory: Memory::Tally(Tally { distinct: Some(mut held), .. }), .. }) =
+        if let Some(Key { memory: Memory::Tally(Tally { extra: Some(mut extra), .. }), .. }) =
             self.keys.remove(slot)
+            && let Extra::Values(held) = &mut *extra
         {
             held.clear(&mut self.values);
         }

@@ -4,6 +4,8 @@
 
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
+use super::ratio::RatioRule;
+use super::state::Sighting;
 use crate::codec::{In, Out, Read};
 use crate::rule::{Distinct, Kind};
 
@@ -12,7 +14,7 @@ const BUCKETS_MAX: i64 = 600;
 const SECOND_MS: i64 = 1_000;
 
 /// A window in buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Window {
     /// Bucket length.
     pub(super) unit_ms: i64,
@@ -28,21 +30,60 @@ pub(super) struct Window {
 }
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Decides {
     /// The number of matches (and of distinct values besides).
     Count,
     /// The number of distinct values: at least, or at most.
     Cardinality { min: Option<u64>, max: Option<u64> },
+    /// The share of the matches that are of the part.
+    Ratio(RatioRule),
 }
 
 /// What a window remembers of one key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) counts: Counts,
-    pub(super) distinct: Option<Box<Occurrences>>,
+    /// What the kind needs besides.
+    pub(super) extra: Option<Box<Extra>>,
     /// Matches in `counts`, expired but not yet forgotten ones included: an upper bound.
     held: u32,
+}
+
+/// What one key remembers besides its counts.
+#[derive(Debug, Clone)]
+pub(super) enum Extra {
+    /// Distinct values.
+    Values(Occurrences),
+    /// Counts of the part.
+    Part(Counts),
+}
+
+impl Tally {
+    /// The distinct values, if there are any.
+    pub(super) fn values(&self) -> Option<&Occurrences> {
+        match self.extra.as_deref()? {
+            Extra::Values(values) => Some(values),
+            Extra::Part(_) => None,
+        }
+    }
+
+    /// Counts of the part, if there are any.
+    pub(super) fn part(&self) -> Option<&Counts> {
+        match self.extra.as_deref()? {
+            Extra::Part(part) => Some(part),
+            Extra::Values(_) => None,
+        }
+    }
+
+    /// Matches, and those of the part, in buckets `from..=to`.
+    pub(super) fn shares(&self, from: i64, to: i64, near: i64) -> (u64, u64) {
+        let within = |counts: &Counts| {
+            let inside = counts.iter(near).filter(|&(b, _)| b >= from && b <= to);
+            inside.map(|(_, count)| u64::from(count)).sum()
+        };
+        (within(&self.counts), self.part().map_or(0, within))
+    }
 }
 
 fn ceil_div(a: i64, b: i64) -> i64 {
@@ -81,6 +122,10 @@ impl Window {
                 let decides = Decides::Cardinality { min, max };
                 Some(Window { decides, ..window(1, within_ms, Some(distinct)) })
             }
+            Kind::Ratio { within_ms, bounds, min_total, confidence, .. } => {
+                let decides = Decides::Ratio(RatioRule::new(bounds, min_total, confidence));
+                Some(Window { decides, ..window(min_total, within_ms, None) })
+            }
             Kind::Consecutive { .. } => None,
         }
     }
@@ -110,14 +155,23 @@ impl Window {
         &self,
         tally: &mut Tally,
         bucket: i64,
-        value: Option<&[u8]>,
+        seen: &Sighting<'_>,
         near: i64,
         values: &mut Values,
     ) {
         tally.counts.add(bucket, near);
         tally.held = tally.held.saturating_add(1);
-        if let (Some(distinct), Some(text)) = (&self.distinct, value) {
-            tally.distinct.get_or_insert_default().add(text, bucket, cap(distinct.min), values);
+        if let (Some(distinct), Some(text)) = (&self.distinct, seen.distinct) {
+            let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Values(Occurrences::default())));
+            if let Extra::Values(held) = &mut **extra {
+                held.add(text, bucket, cap(distinct.min), values);
+            }
+        }
+        if seen.part {
+            let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Part(Counts::default())));
+            if let Extra::Part(part) = &mut **extra {
+                part.add(bucket, near);
+            }
         }
     }
 
@@ -126,9 +180,15 @@ impl Window {
     pub(super) fn settle(&self, tally: &mut Tally, s: i64, values: &mut Values) {
         let oldest = self.oldest(s);
         tally.held = u32::try_from(tally.counts.settle(oldest, s, self.step, s)).unwrap_or(u32::MAX);
-        if let (Some(distinct), Some(held)) = (&self.distinct, &mut tally.distinct) {
-            let keep = if self.sustained { Keep::Steps(self.step) } else { Keep::Newest };
-            held.settle(oldest, s, keep, cap(distinct.min), values);
+        match (tally.extra.as_deref_mut(), &self.distinct) {
+            (Some(Extra::Values(held)), Some(distinct)) => {
+                let keep = if self.sustained { Keep::Steps(self.step) } else { Keep::Newest };
+                held.settle(oldest, s, keep, cap(distinct.min), values);
+            }
+            (Some(Extra::Part(part)), _) => {
+                part.settle(oldest, s, self.step, s);
+            }
+            _ => {}
         }
     }
 
@@ -136,7 +196,7 @@ impl Window {
     pub(super) fn may_be_active(&self, tally: &Tally) -> bool {
         let needed = if self.sustained { self.count.saturating_mul(self.steps as u64) } else { self.count };
         if let Decides::Cardinality { min: Some(min), max: None } = self.decides {
-            return tally.distinct.as_ref().is_some_and(|held| held.len() as u64 >= min);
+            return tally.values().is_some_and(|held| held.len() as u64 >= min);
         }
         tally.held == u32::MAX || u64::from(tally.held) >= needed
     }
@@ -159,9 +219,13 @@ impl Window {
         let (from, to) = (first * self.step, s.min((end + 1) * self.step - 1));
         let mut inside = tally.counts.iter(near).skip_while(|&(b, _)| b < from).take_while(|&(b, _)| b <= to);
         if let Decides::Cardinality { min, max } = self.decides {
-            let found = tally.distinct.as_ref().map_or(0, |held| held.count(from, to));
+            let found = tally.values().map_or(0, |held| held.count(from, to));
             let fits = min.is_some_and(|min| found >= min) || max.is_some_and(|max| found <= max);
             return fits && inside.next().is_some();
+        }
+        if let Decides::Ratio(rule) = &self.decides {
+            let (total, part) = tally.shares(from, to, near);
+            return rule.holds(part, total);
         }
         let enough = if self.sustained {
             self.each_step_has_enough(first, inside)
@@ -187,7 +251,7 @@ impl Window {
     }
 
     fn distinct_holds(&self, tally: &Tally, distinct: Distinct, first: i64, from: i64, to: i64) -> bool {
-        let Some(held) = &tally.distinct else { return distinct.min == 0 };
+        let Some(held) = tally.values() else { return distinct.min == 0 };
         if self.sustained && distinct.per_step {
             held.each_step(first, self.steps, self.step, to, distinct.min)
         } else {
@@ -199,7 +263,7 @@ impl Window {
     fn early(&self) -> Option<Window> {
         match self.decides {
             Decides::Count | Decides::Cardinality { min: Some(_), max: None } => Some(*self),
-            Decides::Cardinality { min: None, .. } => None,
+            Decides::Cardinality { min: None, .. } | Decides::Ratio(_) => None,
             Decides::Cardinality { min, .. } => {
                 Some(Window { decides: Decides::Cardinality { min, max: None }, ..*self })
             }
@@ -216,7 +280,7 @@ impl Window {
 
     /// Whether activity can also begin because something leaves the window, or end because something comes.
     fn is_two_sided(&self) -> bool {
-        matches!(self.decides, Decides::Cardinality { max: Some(_), .. })
+        matches!(self.decides, Decides::Cardinality { max: Some(_), .. } | Decides::Ratio(_))
     }
 
     /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
@@ -239,17 +303,28 @@ impl Window {
 impl Tally {
     pub(super) fn write(&self, near: i64, out: &mut Out<'_>) {
         self.counts.write(near, out);
-        out.flag(self.distinct.is_some());
-        if let Some(held) = &self.distinct {
-            held.write(near, out);
+        match self.extra.as_deref() {
+            None => out.byte(0),
+            Some(Extra::Values(held)) => {
+                out.byte(1);
+                held.write(near, out);
+            }
+            Some(Extra::Part(part)) => {
+                out.byte(2);
+                part.write(near, out);
+            }
         }
     }
 
     pub(super) fn read(near: i64, values: &mut Values, read: &mut In<'_>) -> Read<Self> {
         let counts = Counts::read(near, read)?;
-        let distinct =
-            if read.flag()? { Some(Box::new(Occurrences::read(near, values, read)?)) } else { None };
+        let extra = match read.byte()? {
+            0 => None,
+            1 => Some(Extra::Values(Occurrences::read(near, values, read)?)),
+            2 => Some(Extra::Part(Counts::read(near, read)?)),
+            _ => return read.damage("what a key remembers besides"),
+        };
         let held = u32::try_from(counts.held()).unwrap_or(u32::MAX);
-        Ok(Self { counts, distinct, held })
+        Ok(Self { counts, extra: extra.map(Box::new), held })
     }
 }

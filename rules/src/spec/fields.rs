@@ -1,8 +1,11 @@
 //! Reads the values of a mapping by key and type; says what is wrong with each.
 
+use record::Decimal;
+
 use super::node::{Content, Entry, Node};
 use super::report::Report;
 use crate::condition::duration::{self, parse_duration};
+use crate::condition::literal::decimal as decimal_of;
 use crate::condition::nearest::did_you_mean;
 
 /// The longest duration a rule may name: ten years.
@@ -144,6 +147,25 @@ pub(super) fn whole(entry: &Entry, least: u64, most: u64, report: &mut Report<'_
             format!("`{}` must be at least {least}", entry.key)
         }
         _ => format!("`{}` expects a whole number, found `{text}`", entry.key),
+    };
+    report.error(at, message);
+    None
+}
+
+/// An exact number from `least` to `most`.
+pub(super) fn decimal(
+    entry: &Entry,
+    least: Decimal,
+    most: Decimal,
+    report: &mut Report<'_>,
+) -> Option<Decimal> {
+    let quoted = matches!(&entry.value.content, Content::Scalar { quoted: true, .. });
+    let Text { at, text } = text(entry, report)?;
+    let message = match decimal_of(text) {
+        Some(number) if !quoted && (least..=most).contains(&number) => return Some(number),
+        Some(_) if quoted => format!("`{}` is a number; write it without quotes: {text}", entry.key),
+        Some(_) => format!("`{}` must be from {least} to {most}", entry.key),
+        None => format!("`{}` expects a number as in 0.95, found `{text}`", entry.key),
     };
     report.error(at, message);
     None

@@ -2,10 +2,12 @@
 //!
 //! A new kind is a row in [`KINDS`] and a function.
 
+use record::Decimal;
+
 use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::node::Entry;
-use crate::rule::{Distinct, Kind};
+use crate::rule::{Bounds, Distinct, Kind};
 
 /// A kind that can be loaded.
 pub(super) struct KindSpec {
@@ -17,17 +19,21 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 5] = [
+pub(super) const KINDS: [KindSpec; 6] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
     KindSpec { name: "consecutive", keys: &["count", "within", "reset"], read: consecutive },
     KindSpec { name: "cardinality", keys: &["field", "within", "min", "max"], read: cardinality },
+    KindSpec {
+        name: "ratio",
+        keys: &["match", "within", "below", "above", "min_total", "confidence"],
+        read: ratio,
+    },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 10] = [
-    "ratio",
+pub(super) const PLANNED: [&str; 9] = [
     "aggregate",
     "spike",
     "flatline",
@@ -110,6 +116,36 @@ fn cardinality(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let (min, max) = (bound("min", 1), bound("max", 0));
     either(rule, "min", "max")?;
     Some(Kind::Cardinality { field: field?, within_ms: within?, min: min?, max: max? })
+}
+
+fn ratio(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let part = rule.need("match").and_then(|entry| rule.condition(entry));
+    let within = window(rule, "within");
+    let mut share = |key: &str| match rule.fields.entry(key) {
+        Some(entry) => fields::decimal(entry, Decimal::ZERO, Decimal::ONE, rule.report).map(Some),
+        None => Some(None),
+    };
+    let (below, above) = (share("below"), share("above"));
+    let confidence = match rule.fields.entry("confidence") {
+        Some(entry) => {
+            let (least, most) = (Decimal::new(1, 6), Decimal::new(999_999, 6));
+            fields::decimal(entry, least, most, rule.report).map(Some)
+        }
+        None => Some(None),
+    };
+    let min_total = match rule.fields.entry("min_total") {
+        Some(entry) => fields::whole(entry, 1, MAX_COUNT, rule.report),
+        None => Some(1),
+    };
+    either(rule, "below", "above")?;
+    let bounds = Bounds { below: below?, above: above? };
+    Some(Kind::Ratio {
+        part: part?,
+        within_ms: within?,
+        bounds,
+        min_total: min_total?,
+        confidence: confidence?,
+    })
 }
 
 /// A kind with two bounds needs at least one of them.

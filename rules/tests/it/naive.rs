@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) key: String,
     /// `where` holds.
     pub(crate) matched: bool,
+    /// `match` holds besides.
+    pub(crate) part: bool,
     /// `reset` holds.
     pub(crate) reset: bool,
     /// Value of the `distinct` field; empty: null.
@@ -28,6 +30,7 @@ pub(crate) enum Shape {
     Sustained { count: usize, every: i64, within: i64, distinct: Option<(usize, bool)> },
     Consecutive { count: usize, within: i64 },
     Cardinality { min: Option<usize>, max: Option<usize>, within: i64 },
+    Ratio { below: Option<i64>, above: Option<i64>, min_total: usize, z: Option<f64>, within: i64 },
 }
 
 /// A rule.
@@ -81,7 +84,9 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
 fn step(rule: &Rule) -> i64 {
     match rule.shape {
         Shape::Any { .. } | Shape::Sustained { .. } => 1_000,
-        Shape::Frequency { within, .. } | Shape::Cardinality { within, .. } => bucket_length(within),
+        Shape::Frequency { within, .. } | Shape::Cardinality { within, .. } | Shape::Ratio { within, .. } => {
+            bucket_length(within)
+        }
         Shape::Consecutive { .. } => 1,
     }
 }
@@ -150,8 +155,28 @@ fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
             let values = distinct_fields(&window);
             min.is_some_and(|min| values >= min) || !window.is_empty() && max.is_some_and(|max| values <= max)
         }
+        Shape::Ratio { below, above, min_total, z, within } => {
+            let window = in_window(matches, within, instant);
+            let (total, part) = (window.len() as i64, window.iter().filter(|s| s.part).count() as i64);
+            // Bounds are in hundredths.
+            let beyond = |bound: i64, sign: i64| {
+                let distance = sign * (100 * part - bound * total);
+                distance > 0 && z.is_none_or(|z| is_sure(distance, bound, total, z))
+            };
+            window.len() >= min_total
+                && (below.is_some_and(|below| beyond(below, -1))
+                    || above.is_some_and(|above| beyond(above, 1)))
+        }
         Shape::Consecutive { count, within } => run_stands(known, count, within, instant),
     }
+}
+
+/// Wilson's interval does not reach the bound: that many standard errors, at the bound, are less than the distance
+/// (in hundredths of records).
+fn is_sure(distance: i64, bound: i64, total: i64, z: f64) -> bool {
+    let (share, total) = (bound as f64 / 100.0, total as f64);
+    let distance = distance as f64 / 100.0;
+    distance * distance > z * z * share * (1.0 - share) * total
 }
 
 /// Those whose bucket is in the window that ends at `instant`.
@@ -208,7 +233,14 @@ fn life(rule: &Rule, key: &str, activity: &[(i64, i64)], end: i64) -> Vec<Told> 
 
 #[test]
 fn borders_of_the_model_by_hand() {
-    let seen = |at: i64| Seen { at, key: "k".into(), matched: true, reset: false, field: String::new() };
+    let seen = |at: i64| Seen {
+        at,
+        key: "k".into(),
+        matched: true,
+        part: false,
+        reset: false,
+        field: String::new(),
+    };
     let rule = |shape| Rule { shape, lateness: 5_000, pending_for: 0, keep_firing_for: 0 };
     let told =
         |from, until| vec![Told { active_at: from, key: "k".into(), fired_at: Some(from), ended_at: until }];

@@ -90,7 +90,7 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
         );
         (Shape::Consecutive { count, within: within * 1_000 }, text, 9_000)
     });
-    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality()]
+    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality(), 2 => ratio()]
 }
 
 /// Lengths of windows in seconds: short, around the first change of the bucket length, long.
@@ -118,6 +118,36 @@ fn cardinality() -> impl Strategy<Value = (Shape, String, i64)> {
             key("max", max)
         );
         (Shape::Cardinality { min, max, within: within * 1_000 }, text, span_of(within))
+    })
+}
+
+fn ratio() -> impl Strategy<Value = (Shape, String, i64)> {
+    let bounds = prop_oneof![
+        (0..=100i64).prop_map(|below| (Some(below), None)),
+        (0..=100i64).prop_map(|above| (None, Some(above))),
+        Just((Some(25), Some(50))),
+        Just((Some(50), None)),
+    ];
+    let confidence = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some((0.9, 1.644_853_626_951_472_2))),
+        1 => Just(Some((0.5, 0.674_489_750_196_081_7))),
+    ];
+    (bounds, 1..6usize, confidence, within()).prop_map(|((below, above), min_total, confidence, within)| {
+        let key = |name: &str, bound: Option<i64>| {
+            bound.map_or(String::new(), |bound| {
+                format!("        {name}: {}.{:02}\n", bound / 100, bound % 100)
+            })
+        };
+        let sure = confidence.map_or(String::new(), |(level, _)| format!("        confidence: {level}\n"));
+        let text = format!(
+            "        kind: ratio\n        match: response_code == \"TIMEOUT\"\n        within: {within}s\n        min_total: {min_total}\n{}{}{sure}",
+            key("below", below),
+            key("above", above)
+        );
+        let z = confidence.map(|(_, z)| z);
+        let shape = Shape::Ratio { below, above, min_total, z, within: within * 1_000 };
+        (shape, text, span_of(within))
     })
 }
 
@@ -176,6 +206,7 @@ fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
             at: START + event.offset,
             key: if by_channel { event.channel.to_owned() } else { String::new() },
             matched: ["NET_ERR", "TIMEOUT"].contains(&event.code),
+            part: event.code == "TIMEOUT",
             reset: event.code == "0000",
             field: event.merchant.to_owned(),
         })

@@ -481,3 +481,33 @@ fn many_distinct_values_are_raised_early_few_are_not() {
             7 Resolved alertname=D active 0.000 fired 0.000 ended 12.000: 1 distinct channel in 10s of at most 1"#]],
     );
 }
+
+#[test]
+fn a_share_is_compared_strictly_and_only_of_enough_records() {
+    let rule = "  - {alert: S, kind: ratio, where: has(channel), match: 'response_code == \"0\"', within: 10s, below: 0.5, \
+                min_total: 4, by: [channel]}\n";
+    // 2 of 4 is not below a half; at 4 s it is 2 of 5; at 10 s the first has left, 2 of 4 again
+    let codes = ["E", "0", "0", "E", "E"];
+    let mut lines: Vec<_> = (0..).zip(codes).map(|(i, code)| line(i * 1_000, "", code, "A")).collect();
+    // three are too few
+    lines.extend((0..3).map(|i| line(4_000 + i, "", "E", "B")));
+    lines.push(line(40_000, "", "X", ""));
+    check(
+        rule,
+        &lines,
+        &expect_test::expect![
+            "alertname=S channel=A active 4.000 fired 4.000 ended 10.000: 0.4 (2 of 5) below 0.5 in 10s"
+        ],
+    );
+    let sure = rule.replace("below: 0.5", "below: 0.5, confidence: 0.95");
+    let mut lines: Vec<_> = (0..6).map(|i| line(i * 1_000, "", "E", "A")).collect();
+    lines.push(line(40_000, "", "X", ""));
+    // none of 4: up to 0.4899 with that confidence; below the half from the fourth on, while four are in the window
+    check(
+        &sure,
+        &lines,
+        &expect_test::expect![
+            "alertname=S channel=A active 3.000 fired 3.000 ended 12.000: 0 (0 of 4) below 0.5; 0.0000 to 0.4899 with confidence 0.95 in 10s"
+        ],
+    );
+}
