@@ -14,6 +14,8 @@ need rsyslogd rsyslog
 # A module of rsyslog is a file, no command.
 module() { compgen -G "/usr/lib*/*/rsyslog/$1.so" >/dev/null || compgen -G "/usr/lib*/rsyslog/$1.so" >/dev/null || packages+=("$2"); }
 module omrelp rsyslog-relp
+module lmnsd_gtls rsyslog-gnutls
+module lmnsd_ossl rsyslog-openssl
 need chromium chromium
 need fiu-run fiu-utils
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)

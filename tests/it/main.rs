@@ -11,3 +11,4 @@ mod rule_tests;
 mod spine;
 mod support;
 mod tidy;
+mod tls;

@@ -7,23 +7,28 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Dir, Node, Running, eventually, order_of, traffic};
 
-/// The fenced block of docs/rsyslog.md with this name.
-fn documented(name: &str) -> String {
+/// The fenced block of docs/rsyslog.md with this language and name.
+pub(crate) fn documented(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rsyslog.md");
     let text = std::fs::read_to_string(path).expect("docs/rsyslog.md is there");
-    let fence = format!("```rsyslog {name}\n");
+    let fence = format!("```{name}\n");
     let block = text.split(&fence).nth(1).unwrap_or_else(|| panic!("docs/rsyslog.md has no block `{name}`"));
     block.split("```").next().unwrap_or_default().to_owned()
 }
 
 /// Starts rsyslogd with a documented configuration; it forwards `file` to `port`.
 pub(crate) fn rsyslogd(dir: &Dir, block: &str, file: &Path, port: &str) -> Running {
-    let work = dir.path("rsyslog");
-    std::fs::create_dir_all(&work).expect("a folder can be made");
-    let config = documented(block)
+    let config = documented(&format!("rsyslog {block}"))
         .replace("/var/log/payment/trace.log", &file.display().to_string())
         .replace("port=\"5514\"", &format!("port=\"{port}\""))
         .replace("port=\"2514\"", &format!("port=\"{port}\""));
+    rsyslogd_of(dir, &config)
+}
+
+/// Starts rsyslogd with a configuration.
+pub(crate) fn rsyslogd_of(dir: &Dir, config: &str) -> Running {
+    let work = dir.path("rsyslog");
+    std::fs::create_dir_all(&work).expect("a folder can be made");
     let config = format!("global(workDirectory=\"{}\")\n{config}", work.display());
     let path = dir.write("rsyslog.conf", &config);
     Running::start(

@@ -98,16 +98,29 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node in `dir` with a UDP, a TCP and a RELP listener, the shipped rules, and `more` appended to its config.
     pub(crate) fn start(dir: &Dir, more: &str) -> Self {
-        Self::start_with_rules(dir, &Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d"), more)
+        Self::start_with(dir, &Self::shipped_rules(), "", more)
+    }
+
+    fn shipped_rules() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d")
     }
 
     /// The same with other rules.
     pub(crate) fn start_with_rules(dir: &Dir, rules: &Path, more: &str) -> Self {
+        Self::start_with(dir, rules, "", more)
+    }
+
+    /// The same with further listeners, as items of the YAML list.
+    pub(crate) fn start_with_listeners(dir: &Dir, listeners: &str) -> Self {
+        Self::start_with(dir, &Self::shipped_rules(), listeners, "")
+    }
+
+    fn start_with(dir: &Dir, rules: &Path, listeners: &str, more: &str) -> Self {
         let data = dir.path("data");
         let text = format!(
             "data_dir: {}\nlisteners:\n  - {{name: udp, protocol: udp, address: \"127.0.0.1:0\"}}\n  \
              - {{name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}}\n  \
-             - {{name: relp, protocol: relp, address: \"127.0.0.1:0\"}}\nweb: {{listen_address: \"127.0.0.1:0\"}}\n\
+             - {{name: relp, protocol: relp, address: \"127.0.0.1:0\"}}\n{listeners}\nweb: {{listen_address: \"127.0.0.1:0\"}}\n\
              rule_files: [{}]\n{more}\n",
             data.display(),
             rules.display()

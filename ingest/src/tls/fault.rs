@@ -95,7 +95,8 @@ impl HandshakeFault {
                 "give the sender a certificate (rsyslog: streamDriver.certFile, or tls.myCert for RELP)"
             }
             Self::UnknownCa => {
-                "the certificate's issuer is not in tls.client_ca; sign it with that authority, or add its own to the file"
+                "the certificate's issuer is not in tls.client_ca (one of the same name may be, with another key); \
+                 sign it with that authority, or add its own to the file"
             }
             Self::Expired => "renew the sender's certificate",
             Self::NotYetValid => "check the sender's certificate and both clocks",
@@ -185,7 +186,8 @@ fn fault(error: &Error) -> HandshakeFault {
 
 fn certificate_fault(error: &CertificateError) -> HandshakeFault {
     match error {
-        CertificateError::UnknownIssuer => HandshakeFault::UnknownCa,
+        // An authority made anew under its old name has another key: its signatures look broken.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => HandshakeFault::UnknownCa,
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => HandshakeFault::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             HandshakeFault::NotYetValid

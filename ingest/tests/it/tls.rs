@@ -201,6 +201,8 @@ async fn refused_and_counted_by_reason() {
     let world = World::new();
     let folder = &world.folder;
     let strangers = folder.authority("strangers-ca");
+    let elsewhere = Folder::new();
+    let namesake = elsewhere.client(&elsewhere.authority("clients-ca"), "web1.example.org");
     let own = "subjectAltName=DNS:web1.example.org";
     let foreign = folder.signed(&strangers, "foreign", &format!("{own}\n{CLIENT}"));
     let self_signed = folder.self_signed("self-signed", &[own, "basicConstraints=critical,CA:FALSE"]);
@@ -215,6 +217,7 @@ async fn refused_and_counted_by_reason() {
     let all = || world.tls(&["web1.example.org"]);
     refused(&world, all(), None, 0, Fault::NoCertificate).await;
     refused(&world, all(), Some(&foreign), 0, Fault::UnknownCa).await;
+    refused(&world, all(), Some(&namesake), 0, Fault::UnknownCa).await;
     refused(&world, all(), Some(&self_signed), 0, Fault::UnknownCa).await;
     refused(&world, all(), Some(&authority), 0, Fault::BadCertificate).await;
     refused(&world, all(), Some(&nameless), 0, Fault::NotAllowed).await;
