@@ -299,20 +299,21 @@ pub(crate) fn start_pages(
     })
 }
 
-/// From here on SIGHUP does not end the process, but waits to be heard.
+/// From here on SIGHUP does not end the process; who holds this hears it.
 pub(crate) fn hangups(runtime: &Runtime) -> Result<Signal> {
     let _guard = runtime.enter();
     Ok(signal(SignalKind::hangup())?)
 }
 
-/// Reloads at each SIGHUP, as a task.
+/// Reloads at each SIGHUP, as a task. Gives back what it reloads with.
 pub(crate) fn start_reload(
     runtime: &Runtime,
-    mut hangups: Signal,
-    reload: &Arc<Reload>,
+    reload: Reload,
     shutdown: &watch::Receiver<bool>,
-) {
-    let (reload, shutdown) = (Arc::clone(reload), shutdown.clone());
+) -> Result<Arc<Reload>> {
+    let mut hangups = hangups(runtime)?;
+    let shared = Arc::new(reload);
+    let (reload, shutdown) = (Arc::clone(&shared), shutdown.clone());
     drop(runtime.spawn(async move {
         let mut ended = std::pin::pin!(raised(shutdown));
         loop {
@@ -325,6 +326,7 @@ pub(crate) fn start_reload(
             drop(tokio::task::spawn_blocking(move || reload.now()).await);
         }
     }));
+    Ok(shared)
 }
 
 /// Ready once the flag is raised or its owner is gone.

@@ -27,11 +27,11 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// A node that starts now: its files have just been read.
-    pub(crate) fn new(config: &Config, inputs: &Inputs, clock: &Clock) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, inputs: &Inputs, clock: &Clock) -> Self {
         let servers = inputs.inputs.iter().filter_map(|input| input.tls.clone()).collect();
         let last = ReloadCounters { success_ms: clock(), problem: None };
         let path = config.path.clone();
-        Arc::new(Self { path, servers, clock: Arc::clone(clock), last: Mutex::new(last) })
+        Self { path, servers, clock: Arc::clone(clock), last: Mutex::new(last) }
     }
 
     /// Reads again. Blocks for as long as the files take.

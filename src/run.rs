@@ -44,6 +44,8 @@ pub(crate) fn run(args: &crate::cli::ConfigArg) -> Result<ExitCode> {
     let formats = Arc::new(config.formats()?);
     let rules = load_rules(&config, &formats)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    // What comes before the listeners have read their files asks for nothing.
+    drop(pipeline::hangups(&runtime)?);
     let node = Setup::new(&config, formats, &rules, &runtime)?;
     node.work(&runtime)?;
     Ok(ExitCode::SUCCESS)
@@ -117,7 +119,6 @@ impl Setup {
         progress.set_trouble("start", Some("replaying the journal".to_owned()));
         let (shutdown, shutdown_rx) = watch::channel(false);
         let (senders_shutdown, senders_rx) = watch::channel(false);
-        let hangups = pipeline::hangups(runtime)?;
 
         let mut opened = Opened::open(config, &formats, &progress)?;
         let sender_state = senders_thread::open(dir, &config.senders, opened.journal.as_ref(), &progress)?;
@@ -125,7 +126,7 @@ impl Setup {
             senders_thread::snapshots(dir, opened.journal.is_some(), &clock, &progress);
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
         let reload = Reload::new(config, &inputs, &clock);
-        pipeline::start_reload(runtime, hangups, &reload, &senders_rx);
+        let reload = pipeline::start_reload(runtime, reload, &senders_rx)?;
         if let Some(journal) = &opened.journal {
             crate::tails::recover(journal, &inputs.tails)?;
         }
