@@ -16,6 +16,9 @@ use crate::process::{Process, wait_until};
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is asked how far it is: an answer costs it about half a millisecond, which is in its figures.
+const POLL: Duration = Duration::from_millis(20);
+
 /// What is switched on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
@@ -117,7 +120,7 @@ impl Watchroom {
         done: impl Fn(Progress) -> bool,
     ) -> anyhow::Result<()> {
         let (web, mut last) = (self.web, Progress::default());
-        wait_until(what, &mut self.process, Duration::from_millis(5), patience, || {
+        wait_until(what, &mut self.process, POLL, patience, || {
             if let Ok(progress) = progress_of(web) {
                 last = progress;
                 return Ok(done(progress));

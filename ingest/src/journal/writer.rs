@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use record::{Batch, FormatId, FormatSet, InstantMs, Lsn, Row, RowFlags};
 
 use super::entry::{self, Entry, EntryKind};
@@ -19,6 +20,9 @@ use crate::kill_point;
 
 /// The smallest segment that makes sense: a full batch of frames fits in.
 const MIN_SEGMENT_BYTES: u64 = 64 << 10;
+
+/// So many bytes are written before the kernel is told to forget them.
+const FORGET_BYTES: u64 = 4 << 20;
 
 /// The journal, owned by one thread.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ struct Disk {
     seed: u32,
     /// Where the next commit goes.
     offset: u64,
+    /// Up to here the kernel was told to forget.
+    remembered_from: u64,
     /// Oldest first; the last is being written.
     segments: VecDeque<SegmentFile>,
     spares: Vec<(PathBuf, u64)>,
@@ -105,7 +111,7 @@ impl Journal {
             }
         };
         let (segments, spares) = (listing.segments.into(), listing.spares);
-        let disk = Disk { file, seed, offset, segments, spares, _lock: lock };
+        let disk = Disk { file, seed, offset, remembered_from: offset, segments, spares, _lock: lock };
         Ok((Self::new(config, recovery, Some(disk)), recovery))
     }
 
@@ -333,10 +339,29 @@ impl Disk {
         })?;
         self.offset += length as u64;
         pending.clear();
+        self.forget();
         if let Some(segment) = self.segments.back_mut() {
             segment.bytes = segment.bytes.max(self.offset);
         }
         Ok(())
+    }
+
+    /// Gives back the kernel's copy of what is durable, now and then: only a restart reads it again, and the next
+    /// commit is copied into memory that is at hand instead of memory that was never touched.
+    fn forget(&mut self) {
+        if self.offset < self.remembered_from + FORGET_BYTES {
+            return;
+        }
+        // The end of the last time's range may have been in use then.
+        let from = self.remembered_from.saturating_sub(FORGET_BYTES);
+        let range = (i64::try_from(from), i64::try_from(self.offset - from));
+        self.remembered_from = self.offset;
+        if let (Ok(from), Ok(length)) = range
+            && let Err(error) =
+                posix_fadvise(&self.file, from, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+        {
+            tracing::trace!(%error, "the journal's pages stay in memory");
+        }
     }
 
     /// Starts the next segment.
@@ -354,6 +379,7 @@ impl Disk {
         self.file = file;
         self.seed = seed;
         self.offset = SEGMENT_HEADER_BYTES;
+        self.remembered_from = 0;
         self.segments.push_back(SegmentFile { first_lsn, path, bytes });
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Layout: `<dir>/2016-07-22T10/<first LSN>_<last LSN>_<first time>_<last time>_<rows>.parquet`. The folder is the
 //! receive hour (UTC). A file holds the records of one contiguous range of the journal, ticks included; LSNs have
 //! 20 digits; times are event times (receive times where there is none) in ms since the epoch; all ends are
-//! inclusive. A file is one or more row groups of about 35,000 rows, in each the rows of an order side by side.
+//! inclusive. A file is one or more row groups of about 20,000 rows, in each the rows of an order side by side.
 //! Columns: lsn, recv_ms, event_ms, source, host, program, format, flags, message_start, the searched columns of
 //! the line (text as it stands there, null where it is empty), elapsed_ms, and the whole masked frame. Any tool
 //! that reads Parquet reads them: `select * from 'traces/*/*.parquet' where order_no = '...'`.
