@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: when to retry. The password is a secret: no outcome shows it.
 
+mod bounded;
 mod directory;
 mod message;
 mod smtp;

@@ -60,7 +60,7 @@ impl WebhookNotifier {
         Ok(Self { receiver: receiver.to_owned(), config: config.clone(), scene: scene.clone(), client })
     }
 
-    async fn post(&self, attempt: &Attempt) -> Result<Outcome, Outcome> {
+    async fn post(&self, attempt: &Attempt, now_ms: InstantMs) -> Result<Outcome, Outcome> {
         let url = self.config.url().map_err(|e| Outcome::retry(FailReason::Other, e.to_string()))?;
         let parsed =
             check_url(&url).map_err(|e| Outcome::retry(FailReason::Other, format!("the url {e}")))?;
@@ -68,7 +68,7 @@ impl WebhookNotifier {
         let body = payload(&attempt.notification, &self.receiver, &self.scene);
         let request = self.client.post(parsed).headers(headers(attempt, secrets.authorization)?).body(body);
         let response = request.send().await.map_err(|e| failed(e, &secrets.hidden))?;
-        Ok(judge(response, &secrets.hidden).await)
+        Ok(judge(response, &secrets.hidden, now_ms).await)
     }
 
     fn secrets(&self, url: &Secret, parsed: &Url) -> Result<Secrets, Outcome> {
@@ -95,8 +95,8 @@ impl WebhookNotifier {
 }
 
 impl Notify for WebhookNotifier {
-    async fn send(&self, attempt: &Attempt, _now_ms: InstantMs) -> Outcome {
-        match self.post(attempt).await {
+    async fn send(&self, attempt: &Attempt, now_ms: InstantMs) -> Outcome {
+        match self.post(attempt, now_ms).await {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
@@ -134,9 +134,9 @@ fn failed(error: reqwest::Error, hidden: &[Secret]) -> Outcome {
     if certainly_not { Outcome::retry(reason, detail) } else { Outcome::Uncertain { reason, detail } }
 }
 
-async fn judge(response: Response, hidden: &[Secret]) -> Outcome {
+async fn judge(response: Response, hidden: &[Secret], now_ms: InstantMs) -> Outcome {
     let status = response.status();
-    let after_ms = retry_after_ms(response.headers());
+    let after_ms = retry_after_ms(response.headers(), now_ms);
     let said = read_answer(response).await;
     let said = clean(&String::from_utf8_lossy(&said), hidden);
     let detail = format!("answered {}: {said}", status.as_u16());
@@ -144,6 +144,8 @@ async fn judge(response: Response, hidden: &[Secret]) -> Outcome {
     let reason = match status {
         StatusCode::TOO_MANY_REQUESTS => FailReason::RateLimited,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailReason::AuthError,
+        // 408 and 425 say that the request was not looked at.
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => FailReason::ServerError,
         _ if status.is_server_error() => FailReason::ServerError,
         _ => FailReason::ClientError,
     };
@@ -173,10 +175,14 @@ async fn read_answer(mut response: Response) -> Vec<u8> {
     answer
 }
 
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3), as milliseconds; a date is not understood.
-fn retry_after_ms(headers: &HeaderMap) -> Option<i64> {
-    let seconds: u32 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(i64::from(seconds) * 1_000)
+/// `Retry-After` (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from now; the backoff bounds it.
+fn retry_after_ms(headers: &HeaderMap, now_ms: InstantMs) -> Option<i64> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(i64::from(seconds) * 1_000);
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    Some(date.timestamp_millis().saturating_sub(now_ms).max(0))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Notifications end to end: outbox, senders, a real SMTP server (aiosmtpd), an HTTP server with every fault.
 
 mod conformance;
+mod faults;
 mod hook;
 mod mail;
 mod outbox;

@@ -14,8 +14,10 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Certific
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
 
 use super::super::hide::{base64, chain, clean};
+use super::bounded::Bounded;
 use crate::outbox::{FailReason, Outcome};
 use crate::receivers::{EmailConfig, MailTls, Secret, Smarthost, read_secret};
 
@@ -135,13 +137,33 @@ impl Smtp {
         Ok(Outcome::Sent { detail })
     }
 
+    async fn dial(&self, server: (&str, u16)) -> Result<Bounded, Outcome> {
+        let failed = |reason, detail: String| {
+            Outcome::retry(reason, format!("{}: {}", Step::Connect.as_str(), clean(&detail, &[])))
+        };
+        match tokio::time::timeout(self.step_timeout, TcpStream::connect(server)).await {
+            Ok(Ok(stream)) => Ok(Bounded::new(stream)),
+            Ok(Err(error)) => Err(failed(FailReason::Other, error.to_string())),
+            Err(_elapsed) => {
+                Err(failed(FailReason::ContextDeadlineExceeded, "no connection in time".to_owned()))
+            }
+        }
+    }
+
     /// A connection that is encrypted and authenticated as configured.
     async fn connect(&self, login: &Login) -> Result<AsyncSmtpConnection, Outcome> {
-        let implicit = self.parameters.clone().filter(|_| self.tls == MailTls::Implicit);
         let server = (self.server.host.as_str(), self.server.port);
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1(server, Some(self.step_timeout), &self.hello, implicit, None);
-        let mut connection = self.step(Step::Connect, login, connecting).await?;
+        let mut connection = if self.tls == MailTls::Implicit {
+            // Only a server whose certificate is believed gets to say anything: its answers are not bounded.
+            let timeout = Some(self.step_timeout);
+            let tls = self.parameters.clone();
+            let connecting = AsyncSmtpConnection::connect_tokio1(server, timeout, &self.hello, tls, None);
+            self.step(Step::Connect, login, connecting).await?
+        } else {
+            let stream = self.dial(server).await?;
+            let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello);
+            self.step(Step::Connect, login, greeting).await?
+        };
         if self.tls == MailTls::Starttls {
             if !connection.can_starttls() {
                 quit(&mut connection).await;
