@@ -168,7 +168,7 @@ impl JudgeThread {
 /// What a restart needs of the engine and of what was told. `None` while the outbox has not taken all that the engine
 /// said: what is replayed is said again, what a snapshot holds is not.
 fn copy(engine: &Engine, lsn: Lsn, tellers: &Tellers, judged: u64) -> Option<Snapshot> {
-    if tellers.outbox.backlog_len() > 0 {
+    if tellers.outbox.has_unwritten() {
         return None;
     }
     let mut bytes = Vec::new();

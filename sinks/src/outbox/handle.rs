@@ -101,12 +101,6 @@ impl OutboxHandle {
         self.0.lock().unwritten.any()
     }
 
-    /// News that are not in the database: kept in memory or dropped. More than 0: [`OutboxHandle::has_unwritten`].
-    pub fn backlog_len(&self) -> usize {
-        let inner = self.0.lock();
-        inner.unwritten.len() + inner.unwritten.dropped_total() as usize
-    }
-
     /// News kept in memory because the database refused them.
     pub fn unwritten_len(&self) -> usize {
         self.0.lock().unwritten.len()
