@@ -92,6 +92,14 @@ impl Meaning<'_> {
                 self.column(*field);
                 self.show(&(within_ms, min, max));
             }
+            Kind::Aggregate { aggregate, field, within_ms, bounds, min_total } => {
+                self.part(aggregate.name());
+                self.column(*field);
+                self.show(&(within_ms, min_total));
+                for bound in [bounds.below, bounds.above] {
+                    self.show(&bound.map(|bound| bound.normalize().to_string()));
+                }
+            }
             Kind::Ratio { part, within_ms, bounds, min_total, confidence } => {
                 self.test(part.test());
                 self.show(&(within_ms, min_total));

@@ -123,6 +123,19 @@ pub(crate) enum Kind {
         /// Compare the end of the interval of this confidence level, instead of the share itself.
         confidence: Option<Decimal>,
     },
+    /// A sum, average, extreme or quantile of a field.
+    Aggregate {
+        /// Which.
+        aggregate: Aggregate,
+        /// Column of the numbers.
+        field: usize,
+        /// Window length.
+        within_ms: i64,
+        /// What it is compared with.
+        bounds: Bounds,
+        /// Values needed to judge at all.
+        min_total: u64,
+    },
 }
 
 /// `distinct: {field, min, over}`.
@@ -134,6 +147,36 @@ pub(crate) struct Distinct {
     pub(crate) min: u64,
     /// `sustained` only: in each step instead of over the window.
     pub(crate) per_step: bool,
+}
+
+/// What is made of the values of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aggregate {
+    Sum,
+    Average,
+    Least,
+    Greatest,
+    /// Nearest rank, in hundredths.
+    Quantile(u8),
+}
+
+impl Aggregate {
+    /// All of them by the names of rule files.
+    pub(crate) const NAMED: [(&'static str, Self); 8] = [
+        ("sum", Aggregate::Sum),
+        ("avg", Aggregate::Average),
+        ("min", Aggregate::Least),
+        ("max", Aggregate::Greatest),
+        ("p50", Aggregate::Quantile(50)),
+        ("p90", Aggregate::Quantile(90)),
+        ("p95", Aggregate::Quantile(95)),
+        ("p99", Aggregate::Quantile(99)),
+    ];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMED.iter().find(|(_, aggregate)| *aggregate == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// `below` and `above`: either suffices; both strict.
@@ -161,6 +204,7 @@ impl Kind {
             Kind::Consecutive { .. } => "consecutive",
             Kind::Cardinality { .. } => "cardinality",
             Kind::Ratio { .. } => "ratio",
+            Kind::Aggregate { .. } => "aggregate",
         }
     }
 
@@ -171,7 +215,7 @@ impl Kind {
                 distinct.map(|distinct| distinct.field)
             }
             Kind::Cardinality { field, .. } => Some(*field),
-            Kind::Any { .. } | Kind::Consecutive { .. } | Kind::Ratio { .. } => None,
+            Kind::Any { .. } | Kind::Consecutive { .. } | Kind::Ratio { .. } | Kind::Aggregate { .. } => None,
         }
     }
 
@@ -183,7 +227,8 @@ impl Kind {
             | Kind::Sustained { within_ms, .. }
             | Kind::Consecutive { within_ms, .. }
             | Kind::Cardinality { within_ms, .. }
-            | Kind::Ratio { within_ms, .. } => within_ms,
+            | Kind::Ratio { within_ms, .. }
+            | Kind::Aggregate { within_ms, .. } => within_ms,
         }
     }
 }
@@ -228,6 +273,11 @@ impl Rule {
                     .map_or(String::new(), |level| format!(" with confidence {}", level.normalize()));
                 let within = show_duration(*within_ms);
                 format!("share {}{sure} of at least {min_total} within {within}", bounds.show())
+            }
+            Kind::Aggregate { aggregate, field, within_ms, bounds, min_total } => {
+                let (name, within) = (aggregate.name(), show_duration(*within_ms));
+                let (field, bounds) = (column(*field), bounds.show());
+                format!("{name} of {field} {bounds}, of at least {min_total} within {within}")
             }
         };
         if !self.by.is_empty() {

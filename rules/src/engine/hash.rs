@@ -33,6 +33,8 @@ impl RuleState {
                 let distinct = tally.values().into_iter().flat_map(|held| held.iter());
                 let part = tally.part().into_iter().flat_map(|part| part.iter(self.frontier));
                 let counts = counts.chain(part.flat_map(|(b, count)| [b, i64::from(count)]));
+                let numbers_held = tally.numbers().into_iter().flat_map(|held| held.hash_numbers());
+                let counts = counts.chain(numbers_held);
                 numbers(distinct.map(value).fold(seed, u64::wrapping_add), counts)
             }
             Memory::Run(run) => numbers(seed, run.entries().iter().copied()),

@@ -22,6 +22,7 @@ mod image;
 mod keys;
 mod life;
 mod lines;
+mod numbers;
 mod ratio;
 mod reason;
 mod recent;
@@ -254,6 +255,10 @@ impl Engine {
             Kind::Ratio { part, .. } => hit.matched && part.holds(record),
             _ => false,
         };
+        let number = match &rule.kind {
+            Kind::Aggregate { field, .. } => record.decimal(*field),
+            _ => None,
+        };
         let seen = Sighting {
             found: Match {
                 at: event_ms,
@@ -266,6 +271,7 @@ impl Engine {
             distinct: (!self.scratch.distinct.is_empty()).then_some(&self.scratch.distinct),
             matched: hit.matched,
             part,
+            number,
         };
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
         state.advance(base, &mut cause);

@@ -13,7 +13,7 @@ use super::run::{Run, RunRule};
 use super::state::{Memory, RuleState, Shape};
 use super::window::{Decides, Tally, Window};
 use crate::condition::duration::show_duration as duration;
-use crate::rule::{Kind, bounds};
+use crate::rule::{Bounds, Kind, bounds};
 use crate::{Bucket, Reason, Sample};
 
 /// Orders and distinct values listed.
@@ -35,6 +35,18 @@ impl RuleState {
     pub(super) fn is_worse(&self, slot: u32, at: InstantMs, told: &Reason) -> bool {
         let count = self.measure(slot, at);
         match self.shape {
+            Shape::Window(window @ Window { decides: Decides::Aggregate(rule), .. }) => {
+                let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
+                    return false;
+                };
+                let (from, to) = self.range(window, tally, at);
+                let (Some(measured), _) = rule.measure(tally, from, to) else { return false };
+                let told = told.value.as_deref().map(Decimal::from_str_exact);
+                let Some(Ok(told)) = told else { return false };
+                // Both as they are shown: an average is rounded.
+                let Ok(now) = Decimal::from_str_exact(&measured.show()) else { return false };
+                if rule.is_below(&measured) { now < told } else { now > told }
+            }
             Shape::Window(window @ Window { decides: Decides::Ratio(rule), .. }) => {
                 let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
                     return false;
@@ -134,19 +146,7 @@ impl RuleState {
                 ("frequency".into(), text)
             }
             Kind::Cardinality { within_ms, .. } => {
-                let found = reason.distinct_count;
-                reason.count = found;
-                reason.thresholds = thresholds_met(window.decides, found);
-                let bounds = bounds(["min", "max"].map(|name| {
-                    let words = if name == "min" { "of at least" } else { "of at most" };
-                    (words, reason.thresholds.get(name).cloned())
-                }));
-                let text = format!(
-                    "{found} distinct {} in {} {bounds}",
-                    self.settings.distinct_name,
-                    duration(within_ms)
-                );
-                ("cardinality".into(), text)
+                ("cardinality".into(), self.cardinality_reason(window, within_ms, reason))
             }
             Kind::Ratio { within_ms, .. } => {
                 let (total, part) = tally.shares(from, to, self.frontier);
@@ -158,9 +158,53 @@ impl RuleState {
                 }
                 ("ratio".into(), format!("{words} in {}", duration(within_ms)))
             }
+            Kind::Aggregate { within_ms, .. } => {
+                let words = self.aggregate_reason(window, tally, (from, to), reason);
+                ("aggregate".into(), format!("{words} in {}", duration(within_ms)))
+            }
             Kind::Consecutive { .. } => (String::new(), String::new()),
         };
         (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
+    }
+
+    fn cardinality_reason(&self, window: Window, within_ms: i64, reason: &mut Reason) -> String {
+        let found = reason.distinct_count;
+        reason.count = found;
+        reason.thresholds = thresholds_met(window.decides, found);
+        let named = [("min", "of at least"), ("max", "of at most")];
+        let bounds = bounds(named.map(|(name, words)| (words, reason.thresholds.get(name).cloned())));
+        format!("{found} distinct {} in {} {bounds}", self.settings.distinct_name, duration(within_ms))
+    }
+
+    fn aggregate_reason(
+        &self,
+        window: Window,
+        tally: &Tally,
+        (from, to): (i64, i64),
+        reason: &mut Reason,
+    ) -> String {
+        let Decides::Aggregate(rule) = window.decides else { return String::new() };
+        let (measured, n) = rule.measure(tally, from, to);
+        let met = |beyond: bool, bound: Option<Decimal>| bound.filter(|_| beyond);
+        let mut bounds = Bounds {
+            below: met(measured.as_ref().is_some_and(|m| rule.is_below(m)), rule.bounds.below),
+            above: met(measured.as_ref().is_some_and(|m| rule.is_above(m)), rule.bounds.above),
+        };
+        if bounds.below.or(bounds.above).is_none() {
+            bounds = rule.bounds;
+        }
+        let named = [
+            ("below", bounds.below),
+            ("above", bounds.above),
+            ("min_total", Some(Decimal::from(rule.min_total))),
+        ];
+        let texts =
+            named.into_iter().filter_map(|(name, n)| Some((name.to_owned(), n?.normalize().to_string())));
+        reason.thresholds = texts.collect();
+        reason.value = measured.map(|measured| measured.show());
+        let value = reason.value.as_deref().unwrap_or("none");
+        let (name, field) = (rule.aggregate.name(), &self.settings.field_name);
+        format!("{name} of {field} {value} ({n} values) {}", bounds.show())
     }
 
     fn run_reason(&self, rule: RunRule, run: &Run, at: InstantMs, reason: &mut Reason) -> (i64, i64) {
@@ -197,7 +241,7 @@ impl RuleState {
     fn thresholds(&self) -> BTreeMap<String, String> {
         let (count, distinct) = match self.shape {
             Shape::Window(_) if matches!(self.settings.kind, Kind::Any { .. }) => return BTreeMap::new(),
-            Shape::Window(Window { decides: Decides::Cardinality { .. } | Decides::Ratio(_), .. }) => {
+            Shape::Window(Window { decides, .. }) if decides != Decides::Count => {
                 return BTreeMap::new();
             }
             Shape::Window(window) => (window.count, window.distinct),

@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub(super) kind: Kind,
     /// Name of the column of `distinct`.
     pub(super) distinct_name: String,
+    /// Name of the column that is aggregated.
+    pub(super) field_name: String,
     /// The rule's format has orders; else every match is its own.
     pub(super) has_orders: bool,
     /// Zone in which the lines' times are written.
@@ -56,6 +58,12 @@ impl Settings {
                 .and_then(column)
                 .map(|c| c.name.to_string())
                 .unwrap_or_default(),
+            field_name: match &rule.kind {
+                Kind::Aggregate { field, .. } => {
+                    column(*field).map(|c| c.name.to_string()).unwrap_or_default()
+                }
+                _ => String::new(),
+            },
             has_orders: rule.order.is_some(),
             zone,
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use record::{InstantMs, Lsn};
+use record::{Decimal, InstantMs, Lsn};
 
 use super::clock::NEVER;
 use super::keys::Keys;
@@ -69,6 +69,8 @@ pub(super) struct Sighting<'a> {
     pub(super) matched: bool,
     /// `ratio`: a match that is of the part.
     pub(super) part: bool,
+    /// `aggregate`: the value of its field.
+    pub(super) number: Option<Decimal>,
 }
 
 /// What is going on while a rule is asked.

@@ -4,10 +4,11 @@
 
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
+use super::numbers::{Measured, Numbers};
 use super::ratio::RatioRule;
 use super::state::Sighting;
 use crate::codec::{In, Out, Read};
-use crate::rule::{Distinct, Kind};
+use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
 /// Windows have at most about this many buckets.
 const BUCKETS_MAX: i64 = 600;
@@ -38,6 +39,8 @@ pub(super) enum Decides {
     Cardinality { min: Option<u64>, max: Option<u64> },
     /// The share of the matches that are of the part.
     Ratio(RatioRule),
+    /// An aggregate of a field's values.
+    Aggregate(AggregateRule),
 }
 
 /// What a window remembers of one key.
@@ -50,6 +53,37 @@ pub(super) struct Tally {
     held: u32,
 }
 
+/// Shape of `aggregate`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct AggregateRule {
+    pub(super) aggregate: Aggregate,
+    pub(super) bounds: Bounds,
+    pub(super) min_total: u64,
+}
+
+impl AggregateRule {
+    /// The number that is compared, and of how many values it is.
+    pub(super) fn measure(&self, tally: &Tally, from: i64, to: i64) -> (Option<Measured>, u32) {
+        let held = tally.numbers();
+        let measured = held.and_then(|held| held.measure(self.aggregate, from, to));
+        (measured, held.map_or(0, |held| held.len(from, to)))
+    }
+
+    pub(super) fn is_below(&self, measured: &Measured) -> bool {
+        self.bounds.below.is_some_and(|below| measured.cmp(below).is_lt())
+    }
+
+    pub(super) fn is_above(&self, measured: &Measured) -> bool {
+        self.bounds.above.is_some_and(|above| measured.cmp(above).is_gt())
+    }
+
+    fn holds(&self, tally: &Tally, from: i64, to: i64) -> bool {
+        let (measured, n) = self.measure(tally, from, to);
+        let beyond = |measured: &Measured| self.is_below(measured) || self.is_above(measured);
+        u64::from(n) >= self.min_total && measured.as_ref().is_some_and(beyond)
+    }
+}
+
 /// What one key remembers besides its counts.
 #[derive(Debug, Clone)]
 pub(super) enum Extra {
@@ -57,6 +91,8 @@ pub(super) enum Extra {
     Values(Occurrences),
     /// Counts of the part.
     Part(Counts),
+    /// Values to aggregate.
+    Numbers(Numbers),
 }
 
 impl Tally {
@@ -64,7 +100,7 @@ impl Tally {
     pub(super) fn values(&self) -> Option<&Occurrences> {
         match self.extra.as_deref()? {
             Extra::Values(values) => Some(values),
-            Extra::Part(_) => None,
+            Extra::Part(_) | Extra::Numbers(_) => None,
         }
     }
 
@@ -72,7 +108,15 @@ impl Tally {
     pub(super) fn part(&self) -> Option<&Counts> {
         match self.extra.as_deref()? {
             Extra::Part(part) => Some(part),
-            Extra::Values(_) => None,
+            Extra::Values(_) | Extra::Numbers(_) => None,
+        }
+    }
+
+    /// The values to aggregate, if there are any.
+    pub(super) fn numbers(&self) -> Option<&Numbers> {
+        match self.extra.as_deref()? {
+            Extra::Numbers(numbers) => Some(numbers),
+            Extra::Values(_) | Extra::Part(_) => None,
         }
     }
 
@@ -126,6 +170,10 @@ impl Window {
                 let decides = Decides::Ratio(RatioRule::new(bounds, min_total, confidence));
                 Some(Window { decides, ..window(min_total, within_ms, None) })
             }
+            Kind::Aggregate { aggregate, within_ms, bounds, min_total, .. } => {
+                let decides = Decides::Aggregate(AggregateRule { aggregate, bounds, min_total });
+                Some(Window { decides, ..window(min_total, within_ms, None) })
+            }
             Kind::Consecutive { .. } => None,
         }
     }
@@ -167,6 +215,12 @@ impl Window {
                 held.add(text, bucket, cap(distinct.min), values);
             }
         }
+        if let (Decides::Aggregate(rule), Some(number)) = (&self.decides, seen.number) {
+            let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Numbers(Numbers::default())));
+            if let Extra::Numbers(held) = &mut **extra {
+                held.add(rule.aggregate, bucket, number);
+            }
+        }
         if seen.part {
             let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Part(Counts::default())));
             if let Extra::Part(part) = &mut **extra {
@@ -188,6 +242,7 @@ impl Window {
             (Some(Extra::Part(part)), _) => {
                 part.settle(oldest, s, self.step, s);
             }
+            (Some(Extra::Numbers(held)), _) => held.settle(oldest),
             _ => {}
         }
     }
@@ -227,6 +282,9 @@ impl Window {
             let (total, part) = tally.shares(from, to, near);
             return rule.holds(part, total);
         }
+        if let Decides::Aggregate(rule) = &self.decides {
+            return rule.holds(tally, from, to);
+        }
         let enough = if self.sustained {
             self.each_step_has_enough(first, inside)
         } else {
@@ -263,7 +321,7 @@ impl Window {
     fn early(&self) -> Option<Window> {
         match self.decides {
             Decides::Count | Decides::Cardinality { min: Some(_), max: None } => Some(*self),
-            Decides::Cardinality { min: None, .. } | Decides::Ratio(_) => None,
+            Decides::Cardinality { min: None, .. } | Decides::Ratio(_) | Decides::Aggregate(_) => None,
             Decides::Cardinality { min, .. } => {
                 Some(Window { decides: Decides::Cardinality { min, max: None }, ..*self })
             }
@@ -280,7 +338,10 @@ impl Window {
 
     /// Whether activity can also begin because something leaves the window, or end because something comes.
     fn is_two_sided(&self) -> bool {
-        matches!(self.decides, Decides::Cardinality { max: Some(_), .. } | Decides::Ratio(_))
+        matches!(
+            self.decides,
+            Decides::Cardinality { max: Some(_), .. } | Decides::Ratio(_) | Decides::Aggregate(_)
+        )
     }
 
     /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
@@ -313,6 +374,10 @@ impl Tally {
                 out.byte(2);
                 part.write(near, out);
             }
+            Some(Extra::Numbers(held)) => {
+                out.byte(3);
+                held.write(near, out);
+            }
         }
     }
 
@@ -322,6 +387,7 @@ impl Tally {
             0 => None,
             1 => Some(Extra::Values(Occurrences::read(near, values, read)?)),
             2 => Some(Extra::Part(Counts::read(near, read)?)),
+            3 => Some(Extra::Numbers(Numbers::read(near, read)?)),
             _ => return read.damage("what a key remembers besides"),
         };
         let held = u32::try_from(counts.held()).unwrap_or(u32::MAX);

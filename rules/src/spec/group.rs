@@ -463,12 +463,19 @@ impl<'a> RuleReader<'a, '_> {
         };
         let name = fields::text(entry, self.report)?;
         let column = self.column(name)?;
+        self.is_number(column, "sum", name);
+        Some(column)
+    }
+
+    /// Reports a column that holds no numbers.
+    pub(super) fn is_number(&mut self, column: usize, key: &str, name: Text<'_>) -> bool {
         let kind = &self.format.columns()[column].kind;
-        if !matches!(kind, ColumnType::Decimal | ColumnType::Integer) {
-            let message = format!("`sum` expects a number, but `{}` is a {}", name.text, kind.name());
+        let fits = matches!(kind, ColumnType::Decimal | ColumnType::Integer);
+        if !fits {
+            let message = format!("`{key}` expects a number, but `{}` is a {}", name.text, kind.name());
             self.report.error(name.at, message);
         }
-        Some(column)
+        fits
     }
 }
 

@@ -7,7 +7,7 @@ use record::Decimal;
 use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::node::Entry;
-use crate::rule::{Bounds, Distinct, Kind};
+use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
 /// A kind that can be loaded.
 pub(super) struct KindSpec {
@@ -19,7 +19,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 6] = [
+pub(super) const KINDS: [KindSpec; 7] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -30,25 +30,23 @@ pub(super) const KINDS: [KindSpec; 6] = [
         keys: &["match", "within", "below", "above", "min_total", "confidence"],
         read: ratio,
     },
+    KindSpec {
+        name: "aggregate",
+        keys: &["fn", "field", "within", "above", "below", "min_total"],
+        read: aggregate,
+    },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 9] = [
-    "aggregate",
-    "spike",
-    "flatline",
-    "unfinished",
-    "sequence",
-    "transition",
-    "mismatch",
-    "new_value",
-    "composite",
-];
+pub(super) const PLANNED: [&str; 8] =
+    ["spike", "flatline", "unfinished", "sequence", "transition", "mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;
 /// Most matches a threshold may ask for.
 const MAX_COUNT: u64 = 1_000_000_000;
+/// Greatest number that an aggregate is compared with: times the number of values it is still exact.
+const MAX_BOUND: u64 = 1_000_000_000_000_000_000;
 /// Most distinct values a threshold may ask for: that many are kept one by one.
 const MAX_DISTINCT: u64 = 1_000_000;
 /// Longest run: its matches are kept one by one.
@@ -133,10 +131,7 @@ fn ratio(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
         }
         None => Some(None),
     };
-    let min_total = match rule.fields.entry("min_total") {
-        Some(entry) => fields::whole(entry, 1, MAX_COUNT, rule.report),
-        None => Some(1),
-    };
+    let min_total = min_total(rule);
     either(rule, "below", "above")?;
     let bounds = Bounds { below: below?, above: above? };
     Some(Kind::Ratio {
@@ -146,6 +141,40 @@ fn ratio(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
         min_total: min_total?,
         confidence: confidence?,
     })
+}
+
+fn aggregate(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let names = Aggregate::NAMED.map(|(name, _)| name);
+    let named = rule.need("fn").and_then(|entry| fields::word(entry, &names, rule.report));
+    let aggregate = named.and_then(|name| Aggregate::NAMED.iter().find(|(known, _)| *known == name));
+    let field = rule.need("field").and_then(|entry| {
+        let name = fields::text(entry, rule.report)?;
+        let column = rule.column(name)?;
+        rule.is_number(column, "field", name).then_some(column)
+    });
+    let within = window(rule, "within");
+    let most = Decimal::from(MAX_BOUND);
+    let mut bound = |key: &str| match rule.fields.entry(key) {
+        Some(entry) => fields::decimal(entry, -most, most, rule.report).map(Some),
+        None => Some(None),
+    };
+    let (below, above) = (bound("below"), bound("above"));
+    let min_total = min_total(rule);
+    either(rule, "below", "above")?;
+    Some(Kind::Aggregate {
+        aggregate: aggregate?.1,
+        field: field?,
+        within_ms: within?,
+        bounds: Bounds { below: below?, above: above? },
+        min_total: min_total?,
+    })
+}
+
+fn min_total(rule: &mut RuleReader<'_, '_>) -> Option<u64> {
+    match rule.fields.entry("min_total") {
+        Some(entry) => fields::whole(entry, 1, MAX_COUNT, rule.report),
+        None => Some(1),
+    }
 }
 
 /// A kind with two bounds needs at least one of them.

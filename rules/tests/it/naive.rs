@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub(crate) part: bool,
     /// `reset` holds.
     pub(crate) reset: bool,
+    /// Value of the aggregated field, in thousandths.
+    pub(crate) number: Option<i64>,
     /// Value of the `distinct` field; empty: null.
     pub(crate) field: String,
 }
@@ -30,6 +32,7 @@ pub(crate) enum Shape {
     Sustained { count: usize, every: i64, within: i64, distinct: Option<(usize, bool)> },
     Consecutive { count: usize, within: i64 },
     Cardinality { min: Option<usize>, max: Option<usize>, within: i64 },
+    Aggregate { name: &'static str, below: Option<i64>, above: Option<i64>, min_total: usize, within: i64 },
     Ratio { below: Option<i64>, above: Option<i64>, min_total: usize, z: Option<f64>, within: i64 },
 }
 
@@ -84,9 +87,10 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
 fn step(rule: &Rule) -> i64 {
     match rule.shape {
         Shape::Any { .. } | Shape::Sustained { .. } => 1_000,
-        Shape::Frequency { within, .. } | Shape::Cardinality { within, .. } | Shape::Ratio { within, .. } => {
-            bucket_length(within)
-        }
+        Shape::Frequency { within, .. }
+        | Shape::Cardinality { within, .. }
+        | Shape::Ratio { within, .. }
+        | Shape::Aggregate { within, .. } => bucket_length(within),
         Shape::Consecutive { .. } => 1,
     }
 }
@@ -167,6 +171,24 @@ fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
                 && (below.is_some_and(|below| beyond(below, -1))
                     || above.is_some_and(|above| beyond(above, 1)))
         }
+        Shape::Aggregate { name, below, above, min_total, within } => {
+            let window = in_window(matches, within, instant);
+            let mut values: Vec<i64> = window.iter().filter_map(|s| s.number).collect();
+            values.sort_unstable();
+            let (n, sum) = (values.len() as i64, values.iter().sum::<i64>());
+            let rank = |percent: usize| values[(values.len() * percent).div_ceil(100) - 1];
+            n >= min_total as i64 && {
+                // The measured number is `of` divided by `by`.
+                let (of, by) = match name {
+                    "sum" => (sum, 1),
+                    "avg" => (sum, n),
+                    "min" => (values[0], 1),
+                    "max" => (values[values.len() - 1], 1),
+                    quantile => (rank(quantile.trim_start_matches('p').parse().unwrap()), 1),
+                };
+                below.is_some_and(|below| of < below * by) || above.is_some_and(|above| of > above * by)
+            }
+        }
         Shape::Consecutive { count, within } => run_stands(known, count, within, instant),
     }
 }
@@ -238,6 +260,7 @@ fn borders_of_the_model_by_hand() {
         key: "k".into(),
         matched: true,
         part: false,
+        number: None,
         reset: false,
         field: String::new(),
     };

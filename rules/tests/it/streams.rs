@@ -90,7 +90,7 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
         );
         (Shape::Consecutive { count, within: within * 1_000 }, text, 9_000)
     });
-    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality(), 2 => ratio()]
+    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality(), 2 => ratio(), 3 => aggregate()]
 }
 
 /// Lengths of windows in seconds: short, around the first change of the bucket length, long.
@@ -151,12 +151,56 @@ fn ratio() -> impl Strategy<Value = (Shape, String, i64)> {
     })
 }
 
+/// Amounts as they stand in lines, with their thousandths; what is no number is null.
+const AMOUNTS: [(&str, Option<i64>); 8] = [
+    ("0.1", Some(100)),
+    ("0.20", Some(200)),
+    ("3", Some(3_000)),
+    ("-1.005", Some(-1_005)),
+    ("1000000000000", Some(1_000_000_000_000_000)),
+    ("0", Some(0)),
+    ("", None),
+    ("1.0x", None),
+];
+
+fn aggregate() -> impl Strategy<Value = (Shape, String, i64)> {
+    let name = prop::sample::select(vec!["sum", "avg", "min", "max", "p50", "p90", "p95", "p99"]);
+    let bound =
+        || prop::sample::select(vec![0, 100, 150, 200, 300, 400, 3_000, -1_005, 1_000_000_000_000_000]);
+    let bounds = prop_oneof![
+        bound().prop_map(|below| (Some(below), None)),
+        bound().prop_map(|above| (None, Some(above))),
+        Just((Some(100), Some(3_000))),
+    ];
+    (name, bounds, 1..5usize, within()).prop_map(|(name, (below, above), min_total, within)| {
+        let key = |name: &str, bound: Option<i64>| {
+            bound.map_or(String::new(), |bound: i64| {
+                let sign = if bound < 0 { "-" } else { "" };
+                let size = bound.abs();
+                format!("        {name}: {sign}{}.{:03}\n", size / 1_000, size % 1_000)
+            })
+        };
+        let text = format!(
+            "        kind: aggregate\n        fn: {name}\n        field: amount\n        within: {within}s\n        min_total: {min_total}\n{}{}",
+            key("below", below),
+            key("above", above)
+        );
+        (Shape::Aggregate { name, below, above, min_total, within: within * 1_000 }, text, span_of(within))
+    })
+}
+
+/// The amount of an event: by its time, so that events of one millisecond have one.
+fn amount(event: &Event) -> (&'static str, Option<i64>) {
+    AMOUNTS[(event.offset / 500 + event.offset % 7) as usize % AMOUNTS.len()]
+}
+
 pub(crate) fn line(event: &Event) -> String {
     let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000)
         .expect("a time of 2016");
     let mut columns = vec![""; 66];
     let time = at.format("%Y-%m-%d %H:%M:%S%.3f").to_string();
     (columns[0], columns[9], columns[11], columns[13]) = (&time, event.code, event.merchant, event.channel);
+    columns[30] = amount(event).0;
     columns.join("||")
 }
 
@@ -207,6 +251,7 @@ fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
             key: if by_channel { event.channel.to_owned() } else { String::new() },
             matched: ["NET_ERR", "TIMEOUT"].contains(&event.code),
             part: event.code == "TIMEOUT",
+            number: amount(event).1,
             reset: event.code == "0000",
             field: event.merchant.to_owned(),
         })

@@ -511,3 +511,25 @@ fn a_share_is_compared_strictly_and_only_of_enough_records() {
         ],
     );
 }
+
+#[test]
+fn an_average_is_exact_and_nulls_are_no_values() {
+    let rule = "  - {alert: G, kind: aggregate, fn: avg, field: amount, where: 'response_code == \"E\"', within: 10s, \
+                above: 0.15, min_total: 2}\n";
+    let paid = |at: i64, amount: &str| line(at, "", "E", "A").replace("||1.50||", &format!("||{amount}||"));
+    // 0.1 and 0.2 are 0.15 on average, not more; a null does not count as the second value
+    let end = || line(40_000, "", "X", "");
+    check(
+        rule,
+        &[paid(0, "0.1"), paid(1_000, "0.2"), paid(2_000, ""), end()],
+        &expect_test::expect![[r#""#]],
+    );
+    check(rule, &[paid(0, "9"), paid(1_000, ""), paid(1_500, "n/a"), end()], &expect_test::expect![[r#""#]]);
+    check(
+        rule,
+        &[paid(0, "0.1"), paid(1_000, "0.2000000000000000000001"), paid(3_000, "-5"), end()],
+        &expect_test::expect![
+            "alertname=G active 1.000 fired 1.000 ended 3.000: avg of amount 0.15 (2 values) above 0.15 in 10s"
+        ],
+    );
+}
