@@ -130,6 +130,13 @@ impl Node {
         Self { process, config, data, addresses }
     }
 
+    /// Starts a node with the config and data that are in `dir` already.
+    pub(crate) fn start_as_configured(dir: &Dir) -> Self {
+        let (config, data) = (dir.path("watchroom.yaml"), dir.path("data"));
+        let (process, addresses) = launch(&config, &data, &[]);
+        Self { process, config, data, addresses }
+    }
+
     /// Starts it again on the same data after it ended or was killed.
     pub(crate) fn restart(&mut self) {
         self.restart_with(&[]);
