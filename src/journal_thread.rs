@@ -213,6 +213,7 @@ impl JournalThread {
         self.progress.journal_bytes.store(bytes, Relaxed);
         let old = marks.reached(now_ms.saturating_sub(self.retention_ms));
         let crowded = bytes > self.crowded_bytes;
+        self.progress.journal_crowded.store(crowded, Relaxed);
         let unneeded = self.progress.unneeded_lsn(self.store_enabled, crowded);
         let up_to = if crowded { unneeded } else { old.min(unneeded) };
         journal.release(up_to + 1).context("old journal segments cannot be removed")?;

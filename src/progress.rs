@@ -42,6 +42,8 @@ pub(crate) struct Progress {
     /// How long writing it took the last time.
     pub(crate) senders_write_ms: AtomicU64,
     senders: Mutex<SendersView>,
+    /// Whether the journal has come near its bound: whatever holds its segments back must hurry.
+    pub(crate) journal_crowded: AtomicBool,
     /// Whether inputs wait because the journal can take nothing.
     pub(crate) journal_blocked: AtomicBool,
     /// Whether the file system has less room than the reserve: nothing may grow.
@@ -70,6 +72,7 @@ impl Progress {
             senders_writing: AtomicBool::new(false),
             senders_write_ms: AtomicU64::new(0),
             senders: Mutex::default(),
+            journal_crowded: AtomicBool::new(false),
             journal_blocked: AtomicBool::new(false),
             no_room: AtomicBool::new(false),
             snapshots: Mutex::new(SnapshotCounters::default()),

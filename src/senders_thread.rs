@@ -91,7 +91,9 @@ impl SenderSnapshots {
     /// Whether it is time. `changed`: anything was journaled since the last one.
     fn due(&self, progress: &Progress, now_ms: InstantMs) -> bool {
         let passed_ms = now_ms - self.begun_ms;
-        let wanted = self.bytes >= EVERY_BYTES || (self.bytes > 0 && passed_ms >= EVERY_MS);
+        // Once the journal is full nothing is committed and no file comes any more: its segments must be free before.
+        let hurry = passed_ms >= EVERY_MS || progress.journal_crowded.load(Relaxed);
+        let wanted = self.bytes >= EVERY_BYTES || (self.bytes > 0 && hurry);
         let writing = progress.senders_writing.load(Relaxed);
         wanted && !writing && passed_ms.unsigned_abs() >= REST * progress.senders_write_ms.load(Relaxed)
     }
