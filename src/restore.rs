@@ -21,7 +21,7 @@ pub(crate) struct Restored {
     pub(crate) lsn: Lsn,
 }
 
-/// The snapshots that can be read, newest first. Damaged ones are named, counted and left where they are.
+/// The snapshots that can be read, newest first. Damaged ones are named, counted and put aside.
 pub(crate) fn readable(dir: &Path, progress: &Progress) -> Vec<(PathBuf, Snapshot)> {
     let listed = snapshot::list(dir).unwrap_or_else(|error| {
         refuse(progress, &format!("{error:#}"));
@@ -31,7 +31,7 @@ pub(crate) fn readable(dir: &Path, progress: &Progress) -> Vec<(PathBuf, Snapsho
     for (_, path) in listed {
         match snapshot::read(&path) {
             Ok(snapshot) => found.push((path, snapshot)),
-            Err(error) => refuse(progress, &format!("{error:#}")),
+            Err(error) => put_aside(&path, progress, &format!("{error:#}")),
         }
     }
     found
@@ -40,6 +40,15 @@ pub(crate) fn readable(dir: &Path, progress: &Progress) -> Vec<(PathBuf, Snapsho
 fn refuse(progress: &Progress, why: &str) {
     tracing::error!("snapshots: {why}; the one before it is taken, or the whole journal is judged again");
     progress.note_snapshot(|known| known.unusable += 1);
+}
+
+/// It must not count as one of those kept: by its position it might outlive every better one.
+fn put_aside(path: &Path, progress: &Progress, why: &str) {
+    let aside = path.with_extension("snap.bad");
+    if let Err(error) = std::fs::rename(path, &aside) {
+        return refuse(progress, &format!("{why} (and it cannot be put aside: {error})"));
+    }
+    refuse(progress, &format!("{why}; put aside as {}", aside.display()));
 }
 
 /// The engine of the newest snapshot that fits the rules and the journal, and the alert book as it was.
@@ -59,7 +68,7 @@ pub(crate) fn restore(
                 path.display(),
                 taken.lsn
             );
-            refuse(progress, &why);
+            put_aside(&path, progress, &why);
             continue;
         }
         match revive(&taken, rules, formats) {
@@ -67,7 +76,7 @@ pub(crate) fn restore(
                 take_up(&taken, &engine, tellers, progress);
                 return Restored { engine, lsn: taken.lsn };
             }
-            Err(why) => refuse(progress, &format!("{}: {why}", path.display())),
+            Err(why) => put_aside(&path, progress, &format!("{}: {why}", path.display())),
         }
     }
     Restored { engine: Engine::new(Arc::clone(rules), Arc::clone(formats)), lsn: 0 }
