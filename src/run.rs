@@ -130,14 +130,7 @@ impl Setup {
         if let Some(journal) = &opened.journal {
             crate::tails::recover(journal, &inputs.tails)?;
         }
-        let web = runtime.block_on(tokio::net::TcpListener::bind(config.web.listen_address)).with_context(
-            || {
-                format!(
-                    "web.listen_address: cannot listen on {}; another program may hold it",
-                    config.web.listen_address
-                )
-            },
-        )?;
+        let web = bind_pages(config, runtime)?;
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));
 
@@ -266,6 +259,13 @@ impl Setup {
             behind,
         }))
     }
+}
+
+fn bind_pages(config: &Config, runtime: &Runtime) -> Result<tokio::net::TcpListener> {
+    let address = config.web.listen_address;
+    runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
+        format!("web.listen_address: cannot listen on {address}; another program may hold it")
+    })
 }
 
 /// The two sides of taking snapshots. Without a journal there are none: nothing could be replayed behind them.
