@@ -254,6 +254,30 @@ impl Report {
                 l.sender_late_ms
             )?;
         }
+        self.relp_and_restart(out)?;
+        for note in &self.notes {
+            writeln!(out, "not measured: {note}")?;
+        }
+        let goals = self.goals();
+        if !goals.is_empty() {
+            writeln!(out, "\n{:<36}{:>10}{:>10}{:>10}  verdict", "goal", "value", "target", "stretch")?;
+        }
+        for goal in goals {
+            let sign = if goal.at_least { ">=" } else { "<=" };
+            let target = format!("{sign} {}", goal.target);
+            let stretch = goal.stretch.map_or_else(|| "-".to_owned(), |s| s.to_string());
+            writeln!(
+                out,
+                "{:<36}{:>10.2}{target:>10}{stretch:>10}  {}",
+                goal.name,
+                goal.value,
+                goal.verdict()
+            )?;
+        }
+        Ok(())
+    }
+
+    fn relp_and_restart(&self, out: &mut String) -> std::fmt::Result {
         for (case, ack) in &self.acks {
             writeln!(
                 out,
@@ -273,25 +297,6 @@ impl Report {
                     r.records, run.listening_s, run.judged_s, run.stored_s
                 )?;
             }
-        }
-        for note in &self.notes {
-            writeln!(out, "not measured: {note}")?;
-        }
-        let goals = self.goals();
-        if !goals.is_empty() {
-            writeln!(out, "\n{:<36}{:>10}{:>10}{:>10}  verdict", "goal", "value", "target", "stretch")?;
-        }
-        for goal in goals {
-            let sign = if goal.at_least { ">=" } else { "<=" };
-            let target = format!("{sign} {}", goal.target);
-            let stretch = goal.stretch.map_or_else(|| "-".to_owned(), |s| s.to_string());
-            writeln!(
-                out,
-                "{:<36}{:>10.2}{target:>10}{stretch:>10}  {}",
-                goal.name,
-                goal.value,
-                goal.verdict()
-            )?;
         }
         Ok(())
     }
