@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::journal::{Journal, JournalError};
-use ingest::{InboxReceiver, Parcel, Senders, kill_point};
+use ingest::{InboxReceiver, Parcel, Senders, Tails, kill_point};
 use record::{FormatSet, InstantMs, Lsn};
 
 use crate::clock::Clock;
@@ -63,6 +63,8 @@ pub(crate) struct JournalThread {
     pub(crate) progress: Arc<Progress>,
     /// Who sends; recognises what was sent again.
     pub(crate) senders: Senders,
+    /// The ends of RELP sessions as far as they are in the journal, to be written down along with the senders.
+    pub(crate) tails: Tails,
     /// Writes down what is known of senders; `None` without a journal.
     pub(crate) sender_snapshots: Option<SenderSnapshots>,
 }
@@ -99,7 +101,7 @@ impl JournalThread {
                 self.commit(&mut waiting)?;
             }
             if let Some(snapshots) = self.sender_snapshots.as_mut().filter(|_| waiting.is_empty()) {
-                snapshots.look(&self.senders, &self.progress, now_ms);
+                snapshots.look(&self.senders, &self.tails, &self.progress, now_ms);
             }
             if now_ms - released_ms >= RELEASE_EVERY_MS {
                 released_ms = now_ms;
@@ -110,7 +112,7 @@ impl JournalThread {
             }
             if ended {
                 if let Some(snapshots) = self.sender_snapshots.take() {
-                    snapshots.finish(&self.senders, &self.progress);
+                    snapshots.finish(&self.senders, &self.tails, &self.progress);
                 }
                 return Ok(());
             }
@@ -137,6 +139,7 @@ impl JournalThread {
                 snapshots.bytes += parcel.batch.bytes.len() as u64;
             }
             self.append(&mut parcel)?;
+            self.tails.note(&parcel.batch);
             waiting.push(Entry::Parcel(parcel));
             let room = self.journal.as_ref().is_none_or(|j| j.pending_bytes() < GROUP_BYTES_MAX);
             next = if room && waiting.len() < 64 { self.inbox.try_recv().ok() } else { None };

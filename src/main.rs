@@ -29,7 +29,6 @@ mod senders_thread;
 mod snapshot;
 mod snapshot_thread;
 mod store_thread;
-mod tails;
 mod traces;
 
 use std::process::ExitCode;

@@ -72,7 +72,7 @@ pub(crate) struct Inputs {
     /// The journal thread's end.
     pub(crate) receiver: InboxReceiver,
     inbox: Inbox,
-    /// What RELP senders sent last; to be filled from the journal before [`Node::start`].
+    /// What RELP senders sent last, as far as the journal told it.
     pub(crate) tails: Tails,
 }
 
@@ -83,6 +83,7 @@ impl Inputs {
         config: &Config,
         formats: &Arc<FormatSet>,
         clock: &Clock,
+        tails: &Tails,
         shutdown: &watch::Receiver<bool>,
     ) -> Result<Self> {
         let _guard = runtime.enter();
@@ -96,7 +97,7 @@ impl Inputs {
             inbox: inbox.clone(),
             clock: Arc::clone(clock),
             shutdown: shutdown.clone(),
-            tails: Tails::default(),
+            tails: tails.clone(),
         };
         let mut bound = Vec::new();
         let mut inputs = Vec::new();

@@ -121,15 +121,14 @@ impl Setup {
         let (senders_shutdown, senders_rx) = watch::channel(false);
 
         let mut opened = Opened::open(config, &formats, &progress)?;
-        let sender_state = senders_thread::open(dir, &config.senders, opened.journal.as_ref(), &progress)?;
+        let tails = ingest::Tails::default();
+        let sender_state =
+            senders_thread::open(dir, &config.senders, opened.journal.as_ref(), &tails, &progress)?;
         let (sender_snapshots, senders_thread) =
             senders_thread::snapshots(dir, opened.journal.is_some(), &clock, &progress);
-        let inputs = Inputs::bind(runtime, config, &formats, &clock, &shutdown_rx)?;
+        let inputs = Inputs::bind(runtime, config, &formats, &clock, &tails, &shutdown_rx)?;
         let reload = Reload::new(config, &inputs, &clock);
         let reload = pipeline::start_reload(runtime, reload, &senders_rx)?;
-        if let Some(journal) = &opened.journal {
-            crate::tails::recover(journal, &inputs.tails)?;
-        }
         let web = bind_pages(config, runtime)?;
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));
@@ -224,6 +223,8 @@ impl Setup {
         senders.resume((self.clock)());
         let (formats, clock, progress) =
             (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
+        // A copy: what is received is in the original before it is in the journal.
+        let tails = self.inputs.tails.copy();
         Box::new(move |inbox, judge| JournalThread {
             inbox,
             journal,
@@ -236,6 +237,7 @@ impl Setup {
             clock,
             progress,
             senders,
+            tails,
             sender_snapshots,
         })
     }

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use anyhow::{Context, Result};
-use ingest::journal::Journal;
+use ingest::journal::{Entry, Journal};
 use ingest::senders::{FrozenSenders, Restored};
-use ingest::{Senders, SendersConfig};
+use ingest::{Senders, SendersConfig, Tails};
 use record::InstantMs;
 
 use crate::clock::{Clock, Stopwatch};
@@ -25,12 +25,13 @@ const EVERY_MS: i64 = 60_000;
 /// Writing takes at most one part in so many of the time.
 const REST: u64 = 20;
 
-/// Senders as the file and the journal know them. A file that cannot be used is put aside, and what the journal still
+/// Senders, and the tails of RELP sessions, as the file and the journal know them. A file that cannot be used is put aside, and what the journal still
 /// holds is read instead.
 pub(crate) fn open(
     data_dir: &Path,
     config: &SendersConfig,
     journal: Option<&Journal>,
+    tails: &Tails,
     progress: &Progress,
 ) -> Result<Senders> {
     let Some(journal) = journal else { return Ok(Senders::new(config)) };
@@ -55,11 +56,18 @@ pub(crate) fn open(
             fresh()
         }
     };
-    let Restored { mut senders, lsn, .. } = restored;
+    let Restored { mut senders, lsn, tails: written } = restored;
+    if !tails.decode(&written) {
+        tracing::warn!(
+            "{}: the tails of RELP sessions cannot be read: lines that are sent again now may be counted twice",
+            path.display()
+        );
+    }
     progress.senders_lsn.store(lsn, Relaxed);
     let from = (lsn + 1).max(journal.first_lsn());
     let mut reader = journal.reader(from)?;
-    senders.replay(&mut reader, |_entry| {}).context("senders cannot be read from the journal")?;
+    let each = |entry: &Entry<'_>| tails.recover(entry.source, entry.flags, entry.frame);
+    senders.replay(&mut reader, each).context("senders cannot be read from the journal")?;
     Ok(senders)
 }
 
@@ -98,12 +106,12 @@ impl SenderSnapshots {
         wanted && !writing && passed_ms.unsigned_abs() >= REST * progress.senders_write_ms.load(Relaxed)
     }
 
-    /// Gives the writer what is known now, if it is time. Call it right after a commit: `senders` have taken in all up
+    /// Gives the writer what is known now, if it is time. Call it right after a commit: `senders` and `tails` have taken in all up
     /// to the last durable position, and nothing else.
-    pub(crate) fn look(&mut self, senders: &Senders, progress: &Progress, now_ms: InstantMs) {
+    pub(crate) fn look(&mut self, senders: &Senders, tails: &Tails, progress: &Progress, now_ms: InstantMs) {
         if self.due(progress, now_ms) {
             progress.senders_writing.store(true, Relaxed);
-            let frozen = senders.freeze(progress.durable_lsn.load(Relaxed), Vec::new());
+            let frozen = senders.freeze(progress.durable_lsn.load(Relaxed), tails.encode());
             // Its place is free: the last job is done.
             self.jobs.try_send(frozen).ok();
             (self.bytes, self.begun_ms) = (0, now_ms);
@@ -111,9 +119,9 @@ impl SenderSnapshots {
     }
 
     /// The last one, at the orderly end.
-    pub(crate) fn finish(self, senders: &Senders, progress: &Progress) {
+    pub(crate) fn finish(self, senders: &Senders, tails: &Tails, progress: &Progress) {
         // If the writer is gone it has said why.
-        self.jobs.send(senders.freeze(progress.durable_lsn.load(Relaxed), Vec::new())).ok();
+        self.jobs.send(senders.freeze(progress.durable_lsn.load(Relaxed), tails.encode())).ok();
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use record::RowFlags;
+use record::{Batch, Row, RowFlags};
 use tokio::sync::Notify;
 
 use super::tail::{Likeness, Tail, line_hash};
@@ -77,8 +77,61 @@ impl Tails {
         }
     }
 
-    /// Feeds lines of a lane that were written down by their hashes.
-    pub fn restore(&self, source: &str, lane: u8, hashes: impl IntoIterator<Item = u64>) {
+    /// Feeds the lines of a batch, as [`Tails::recover`] does.
+    pub fn note(&self, batch: &Batch) {
+        let whence = |row: &Row| (row.source, row.flags.lane());
+        for rows in batch.rows.chunk_by(|a, b| whence(a) == whence(b)) {
+            let (source, lane) = whence(&rows[0]);
+            if (1..=LANES_MAX).contains(&lane)
+                && let Some(source) = batch.sources.get(usize::from(source))
+            {
+                self.restore(source, lane, rows.iter().map(|row| line_hash(batch.slice(row.frame))));
+            }
+        }
+    }
+
+    /// Everything, to be written down. Integers little endian: for each lane, the one used least recently first: the
+    /// source (length u16, UTF-8), the lane's number (u8), its lines (count u32, a hash u64 each).
+    pub fn encode(&self) -> Vec<u8> {
+        let registry = self.lock();
+        let sources = registry.sources.iter();
+        let mut lanes: Vec<_> =
+            sources.flat_map(|(source, lanes)| lanes.values().map(move |lane| (source, lane))).collect();
+        lanes.sort_unstable_by_key(|(_, lane)| lane.used.load(Relaxed));
+        let mut out = Vec::new();
+        for (source, lane) in lanes {
+            let state = lane.lock();
+            let (lines, name) = (state.tail.lines(), &source.as_bytes()[..source.len().min(65_535)]);
+            out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+            out.extend_from_slice(name);
+            out.push(lane.number);
+            out.extend_from_slice(&(lines.len() as u32).to_le_bytes());
+            lines.for_each(|line| out.extend_from_slice(&line.to_le_bytes()));
+        }
+        out
+    }
+
+    /// Feeds what [`Tails::encode`] gave. `false`: it is something else from somewhere on.
+    pub fn decode(&self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let Some(((source, lane, lines), rest)) = decode_lane(bytes) else { return false };
+            self.restore(source, lane, lines.iter().copied().map(u64::from_le_bytes));
+            bytes = rest;
+        }
+        true
+    }
+
+    /// The same tails, apart from these from now on.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self::default();
+        let whole = copy.decode(&self.encode());
+        debug_assert!(whole, "what was encoded can be decoded");
+        copy
+    }
+
+    /// Feeds lines of a lane by their hashes.
+    fn restore(&self, source: &str, lane: u8, hashes: impl IntoIterator<Item = u64>) {
         let mut registry = self.lock();
         let lane = match registry.sources.get(source).and_then(|lanes| lanes.get(&lane)) {
             Some(lane) => Arc::clone(lane),
@@ -117,6 +170,20 @@ impl Tails {
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Source, number, lines.
+type Written<'a> = (&'a str, u8, &'a [[u8; 8]]);
+
+/// A lane at the front of what [`Tails::encode`] gave, and what follows.
+fn decode_lane(bytes: &[u8]) -> Option<(Written<'_>, &[u8])> {
+    let (length, bytes) = bytes.split_first_chunk()?;
+    let (source, bytes) = bytes.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let (lane, bytes) = bytes.split_first()?;
+    let (count, bytes) = bytes.split_first_chunk()?;
+    let (lines, rest) = bytes.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(8)?)?;
+    let whole = (1..=LANES_MAX).contains(lane);
+    whole.then_some(((std::str::from_utf8(source).ok()?, *lane, lines.as_chunks().0), rest))
 }
 
 impl Registry {

@@ -78,13 +78,20 @@ impl World {
                 for worker in &mut self.workers {
                     worker.session = None;
                 }
-                self.tails = Tails::default();
-                for (lane, line) in &self.journal {
-                    let flags = RowFlags::default().with_lane(*lane);
-                    self.tails.recover(&self.source, flags, &line.to_le_bytes());
-                }
+                let written = self.recovered(0..self.journal.len() / 2, &[]).encode();
+                self.tails = self.recovered(self.journal.len() / 2..self.journal.len(), &written);
             }
         }
+    }
+
+    /// Tails from what was written down and what the journal holds from there on.
+    fn recovered(&self, journal: std::ops::Range<usize>, written: &[u8]) -> Tails {
+        let tails = Tails::default();
+        assert!(tails.decode(written));
+        for (lane, line) in &self.journal[journal] {
+            tails.recover(&self.source, RowFlags::default().with_lane(*lane), &line.to_le_bytes());
+        }
+        tails
     }
 
     fn connect(&mut self, worker: usize) {
@@ -211,4 +218,17 @@ fn lanes_are_bounded_and_the_oldest_goes_first() {
     let lanes = owners.iter().map(|owner| tails.seek(&source, &[7], true, owner));
     let with_lane = lanes.filter(|verdict| matches!(verdict, Verdict::Repeats(0, Some(_)))).count();
     assert_eq!(with_lane, usize::from(LANES_MAX));
+}
+
+#[test]
+fn what_was_written_down_by_somebody_else_is_refused() {
+    let tails = Tails::default();
+    tails.restore("relp/a", 3, [1, 2]);
+    let written = tails.encode();
+    for length in 1..written.len() {
+        assert!(!Tails::default().decode(&written[..length]), "{length} bytes of it");
+    }
+    let again = Tails::default();
+    assert!(again.decode(&written));
+    assert_eq!(again.encode(), written);
 }
