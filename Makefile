@@ -40,9 +40,8 @@ fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60); new inputs go
 	    -- -max_total_time=$(SECONDS_EACH)) || exit 1; \
 	done
 
-soak: ## send traffic for SECONDS (600), kill and restart the node at random, compare what was kept with what was sent
-	$(CARGO) build --release --locked
-	SOAK_SECONDS=$(SECONDS) python3 scripts/soak.py
+soak: ## random faults against a node for SECONDS (600), all its promises checked; SEED= repeats a schedule
+	$(CARGO) run --locked -p watchroom-torture --bin torture -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove build output, tools and demo data
 	$(CARGO) clean

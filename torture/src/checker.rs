@@ -31,6 +31,8 @@ pub enum Sent {
         numbers: Range<u64>,
         /// Which were acknowledged.
         acked: Vec<u64>,
+        /// So many senders sent the same messages, each under ids of its own: all of them count.
+        copies: u32,
     },
     /// It has none: of each session the first lines up to some line are stored, once, and at least those that were
     /// seen to be durable.
@@ -149,10 +151,11 @@ fn compare(row: &Row, lines: &Lines, n: u64, violations: &mut Violations) {
 
 fn once(sender: &Sent, counted: &HashMap<u64, u32>, violations: &mut Violations) {
     let lines = sender.lines();
-    for (n, count) in counted.iter().filter(|(_, count)| **count > 1) {
+    let copies = if let Sent::Acknowledged { copies, .. } = sender { *copies } else { 1 };
+    for (n, count) in counted.iter().filter(|(_, count)| **count > copies) {
         violations.add("I1", format!("{} is stored {count} times", lines.order_no(*n)));
     }
-    let lost = |n: &u64| !counted.contains_key(n);
+    let lost = |n: &u64| counted.get(n).is_none_or(|count| *count < copies);
     match sender {
         Sent::Acknowledged { acked, .. } => {
             for n in acked.iter().filter(|n| lost(n)) {

@@ -8,14 +8,20 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::checker::{self, Sent, Told, Violations};
-use crate::clock::{eventually, within};
+use crate::clock::within;
 use crate::deliveries;
 use crate::node::{End, Node, Trigger};
 use crate::receiver::{Plan, smtp::Smtp, webhook::Webhook};
 use crate::scratch::Scratch;
+use crate::stored;
 
 /// How long a drill's load may take.
 const LOAD_PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long inputs may take to come to rest.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long deliveries may take after the last fault: a receiver that failed often is left alone for a while.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(150);
 
 /// How the node ended so far: kill points by name, `SIGKILL`, `SIGTERM`.
 pub type Ends = BTreeMap<String, u32>;
@@ -110,7 +116,8 @@ impl Drill {
         &self.scratch
     }
 
-    /// Keeps the node up until `progress` says that the load is over (`None`). `fate` is asked at every start.
+    /// Keeps the node up until `progress` says that the load is over (`None`). `fate` is asked at every start (a node that
+    /// is up already has no kill points armed).
     ///
     /// # Errors
     /// The node ends in another way than its fate; the load takes too long.
@@ -120,6 +127,9 @@ impl Drill {
         mut progress: impl FnMut(&Node) -> Result<Option<u64>>,
     ) -> Result<()> {
         let mut life: Option<(Fate, u64)> = None;
+        if self.node.pid().is_some() {
+            life = Some((fate(&self.ends), progress(&self.node)?.unwrap_or(0)));
+        }
         within(LOAD_PATIENCE, &format!("the load is over; see {}", self.scratch.root().display()), || {
             let Some((current, begun)) = &life else {
                 let next = fate(&self.ends);
@@ -185,7 +195,7 @@ impl Drill {
         if self.node.pid().is_none() {
             self.node.up()?;
         }
-        let adds_up = eventually("the ledger adds up", || {
+        let adds_up = within(LEDGER_PATIENCE, "the ledger adds up", || {
             let mut found = Violations::default();
             checker::ledger(&self.node.get("/metrics")?, &mut found);
             Ok(found.is_empty().then_some(()))
@@ -197,7 +207,7 @@ impl Drill {
         self.stop()?;
         self.node.up()?;
         let data = self.node.data().to_path_buf();
-        let over = eventually("every delivery has ended", || {
+        let over = within(DELIVERY_PATIENCE, "every delivery has ended", || {
             let open = deliveries::all(&data)?;
             Ok(open.values().all(|d| matches!(d.state.as_str(), "sent" | "dead")).then_some(()))
         });
@@ -220,6 +230,19 @@ impl Drill {
         Ok(())
     }
 
+    /// I12: the state that the journal gives is the state that was running. Only where the journal holds everything.
+    fn same_state(&self, violations: &mut Violations) -> Result<()> {
+        if stored::first_lsn(&self.node.data().join("journal"))? > 1 {
+            return Ok(());
+        }
+        let config = self.node.config().display().to_string();
+        let (code, out, err) = self.node.command(&["journal", "verify", "--replay", "--config", &config])?;
+        if code != 0 {
+            violations.add("I12", format!("journal verify --replay: {code}: {out}{err}"));
+        }
+        Ok(())
+    }
+
     /// Settles, checks everything, removes the folder. `strangers`: others sent too.
     ///
     /// # Errors
@@ -235,6 +258,7 @@ impl Drill {
     pub fn finish_with(mut self, sent: &[Sent], strangers: bool, mut found: Violations) -> Result<Passed> {
         self.settle(&mut found)?;
         let rows = checker::records(&self.node, sent, strangers, &mut found)?;
+        self.same_state(&mut found)?;
         let mut told =
             vec![Told { target: "duty/webhook", receipts: self.hook.receipts().all(), labels: true }];
         if let Some(mail) = &self.mail {

@@ -14,6 +14,7 @@
 //!   I6 no send without an earlier attempt on record; firing before resolved.
 //! - I7 received = stored + joined + rejected + duplicate + dropped, per input, at rest.
 //! - I8 once the faults are over, everything is acknowledged and delivered within the stated time.
+//! - I12 the state that the journal gives is the state that was running.
 //! - I11 no card number stands in any byte that the node wrote.
 //!
 //! Refuses to know: how the node does it. For development only; no shipped binary contains any of this.
@@ -24,10 +25,12 @@ pub mod deliveries;
 pub mod drill;
 pub mod driver;
 pub mod lines;
+pub mod load;
 pub mod model;
 pub mod node;
 pub mod proxy;
 pub mod receiver;
 pub mod rng;
 pub mod scratch;
+pub mod soak;
 pub mod stored;

@@ -27,21 +27,28 @@ pub struct Lines {
     first_ms: i64,
     /// Whether incidents stand among them.
     incidents: bool,
-    /// The lines carry ids of their own in structured data.
-    eid: bool,
+    /// The lines carry ids of their own in structured data, which begin so.
+    eid: Option<String>,
 }
 
 impl Lines {
     /// Lines whose event times start `ahead_ms` from `now_ms` and go on by a millisecond a line: as long as the drill
     /// is shorter than that, none is late, whatever is repeated after which restart.
     pub fn new(tag: &str, now_ms: i64, ahead_ms: i64) -> Self {
-        Self { tag: tag.to_owned(), first_ms: now_ms + ahead_ms, incidents: true, eid: false }
+        Self { tag: tag.to_owned(), first_ms: now_ms + ahead_ms, incidents: true, eid: None }
     }
 
     /// The same with an id (`eid`) and a sequence number in structured data.
     #[must_use]
-    pub fn with_eid(mut self) -> Self {
-        self.eid = true;
+    pub fn with_eid(self) -> Self {
+        let tag = self.tag.clone();
+        self.with_eids_of(&tag)
+    }
+
+    /// [`Lines::with_eid`], the ids beginning with a tag of their own: the same messages by another sender.
+    #[must_use]
+    pub fn with_eids_of(mut self, sender: &str) -> Self {
+        self.eid = Some(sender.to_owned());
         self
     }
 
@@ -88,12 +95,11 @@ impl Lines {
     pub fn frame(&self, n: u64) -> Vec<u8> {
         let mut frame = String::new();
         let message = self.message(n);
-        let written = if self.eid {
+        let written = if let Some(sender) = &self.eid {
             write!(
                 frame,
-                "<134>1 {} torture pay - - [lc@32473 eid=\"{}-{n:08x}\" seq=\"{n}\"] {message}",
-                rfc3339(self.first_ms + n.cast_signed()),
-                self.tag
+                "<134>1 {} torture pay - - [lc@32473 eid=\"{sender}-{n:08x}\" seq=\"{n}\"] {message}",
+                rfc3339(self.first_ms + n.cast_signed())
             )
         } else {
             write!(frame, "<134>Jul 22 18:15:00 torture pay: {message}")

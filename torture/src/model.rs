@@ -13,13 +13,16 @@ use crate::node::Node;
 /// One alert: its labels and when it began.
 pub type Episode = (BTreeMap<String, String>, String);
 
-/// The alerts that fired, according to `watchroom backtest` over `messages` in their order.
+/// The alerts that fired, according to `watchroom backtest` over `messages` by event time. (A file has no receive times:
+/// in the order of arrival a sender that is ahead would make the others late, which they were not on the node.)
 ///
 /// # Errors
 /// The backtest cannot be run.
 pub fn fired(node: &Node, folder: &Path, messages: &[&str]) -> Result<BTreeSet<Episode>> {
     let file = folder.join("model.log");
-    std::fs::write(&file, messages.join("\n") + "\n")?;
+    let mut by_time = messages.to_vec();
+    by_time.sort_by_key(|message| message.split("||").next().unwrap_or_default());
+    std::fs::write(&file, by_time.join("\n") + "\n")?;
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules.d/network.yaml");
     let (rules, file) = (rules.display().to_string(), file.display().to_string());
     let (code, out, err) = node.command(&["backtest", "--rules", &rules, "--file", &file, "--json"])?;

@@ -88,7 +88,11 @@ pub fn entries(dir: &Path) -> Result<Entries> {
     Ok(entries)
 }
 
-fn first_lsn(dir: &Path) -> Result<u64> {
+/// First position that the journal of a folder holds, by the names of its segments; 1 if there is none.
+///
+/// # Errors
+/// The disk.
+pub fn first_lsn(dir: &Path) -> Result<u64> {
     let mut first = None;
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().into_string().unwrap_or_default();

@@ -5,7 +5,7 @@ use torture::drill::{Drill, Ends, Fate};
 use torture::driver::malformed::annoy;
 use torture::rng::Rng;
 
-use crate::load::{LISTENERS, Load, conclude, lines, sound, takes_all};
+use torture::load::{LISTENERS, Load, conclude, lines, sound, takes_all};
 
 fn under_load(
     name: &str,
@@ -42,7 +42,6 @@ fn under_load(
 }
 
 #[test]
-#[ignore = "messages sent again are not recognised over a restart yet"]
 fn sigkill_at_random() {
     under_load("sigkill", 12_000, 21, false, |ends, rng| match ends.get("SIGKILL") {
         Some(20..) => Fate::Live,
@@ -51,7 +50,6 @@ fn sigkill_at_random() {
 }
 
 #[test]
-#[ignore = "messages sent again are not recognised over a restart yet"]
 fn sigkill_among_hostile_senders() {
     under_load("hostile", 4_000, 24, true, |ends, rng| match ends.get("SIGKILL") {
         Some(5..) => Fate::Live,

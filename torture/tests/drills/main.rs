@@ -1,6 +1,10 @@
 //! The drills that run with every `make test`: few of each fault, and no violation.
 
+mod disk;
 mod ends;
+mod journal;
 mod links;
-mod load;
 mod points;
+mod receivers;
+mod rsyslog;
+mod twins;

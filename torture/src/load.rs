@@ -1,43 +1,45 @@
 //! The load of a drill: numbered lines over several carriers at once, through proxies.
+//!
+//! Refuses to know: when it is over for the node.
 
 use std::time::Duration;
 
+use crate::checker::{Sent, Violations};
+use crate::clock::wall_ms;
+use crate::drill::{Drill, Passed};
+use crate::driver::relp::{Client, WINDOW};
+use crate::driver::tcp::{Framing, Sender};
+use crate::lines::Lines;
+use crate::proxy::{Link, Plan as LinkPlan, Proxy};
+use crate::receiver::{Plan, Reply};
+use crate::rng::Rng;
 use anyhow::Result;
-use torture::checker::{Sent, Violations};
-use torture::clock::wall_ms;
-use torture::drill::{Drill, Passed};
-use torture::driver::relp::{Client, WINDOW};
-use torture::driver::tcp::{Framing, Sender};
-use torture::lines::Lines;
-use torture::proxy::{Link, Plan as LinkPlan, Proxy};
-use torture::receiver::{Plan, Reply};
-use torture::rng::Rng;
 
 /// Event times are this far ahead: no drill takes so long, so no line is late.
 const AHEAD_MS: i64 = 400_000;
 
 /// A listener for each carrier.
-pub(crate) const LISTENERS: &str = "listeners:\n  - {name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}\n  \
+pub const LISTENERS: &str = "listeners:\n  - {name: tcp, protocol: tcp, address: \"127.0.0.1:0\"}\n  \
      - {name: udp, protocol: udp, address: \"127.0.0.1:0\"}\n  - {name: relp, protocol: relp, address: \"127.0.0.1:0\"}\n";
 
 /// A receiver without faults.
-pub(crate) fn takes_all() -> Plan {
+pub fn takes_all() -> Plan {
     Box::new(|| Reply::Take)
 }
 
 /// A link without faults.
-pub(crate) fn sound() -> LinkPlan {
+pub fn sound() -> LinkPlan {
     Box::new(Link::default)
 }
 
 /// Lines that are never late.
-pub(crate) fn lines(tag: &str) -> Lines {
+pub fn lines(tag: &str) -> Lines {
     Lines::new(tag, wall_ms(), AHEAD_MS)
 }
 
 /// Says what a drill has shown (`cargo test -- --nocapture`).
 #[expect(clippy::print_stderr, reason = "figures of a drill")]
-pub(crate) fn report(name: &str, more: &str, passed: &Passed) {
+pub fn report(name: &str, more: &str, passed: &Passed) {
     eprintln!(
         "{name}: {} records, {} alerts, {} deliveries, ends {:?} {more}",
         passed.records, passed.alerts, passed.deliveries, passed.ends
@@ -45,8 +47,8 @@ pub(crate) fn report(name: &str, more: &str, passed: &Passed) {
 }
 
 /// Senders at work.
-#[derive(Default)]
-pub(crate) struct Load {
+#[derive(Debug, Default)]
+pub struct Load {
     relp: Vec<(Client, Lines, u64)>,
     tcp: Vec<(Sender, Lines)>,
     proxies: Vec<Proxy>,
@@ -54,7 +56,10 @@ pub(crate) struct Load {
 
 impl Load {
     /// A RELP sender of `count` lines over links of a plan.
-    pub(crate) fn relp(&mut self, drill: &Drill, lines: Lines, count: u64, plan: LinkPlan) -> Result<()> {
+    ///
+    /// # Errors
+    /// No port, no thread.
+    pub fn relp(&mut self, drill: &Drill, lines: Lines, count: u64, plan: LinkPlan) -> Result<()> {
         let proxy = Proxy::start(drill.node.front(), "relp", plan)?;
         let client = Client::start(Box::new(proxy.door()), lines.clone(), 0..count, WINDOW)?;
         self.relp.push((client, lines, count));
@@ -63,7 +68,10 @@ impl Load {
     }
 
     /// A TCP sender of `count` lines over sound links.
-    pub(crate) fn tcp(&mut self, drill: &Drill, lines: Lines, count: u64, rng: &mut Rng) -> Result<()> {
+    ///
+    /// # Errors
+    /// No port, no thread.
+    pub fn tcp(&mut self, drill: &Drill, lines: Lines, count: u64, rng: &mut Rng) -> Result<()> {
         let proxy = Proxy::start(drill.node.front(), "tcp", sound())?;
         let framing = if rng.percent(50) { Framing::Lf } else { Framing::OctetCounted };
         let pace = Duration::from_millis(2);
@@ -74,7 +82,7 @@ impl Load {
     }
 
     /// How far it has gone; `None`: it is over.
-    pub(crate) fn progress(&self) -> Option<u64> {
+    pub fn progress(&self) -> Option<u64> {
         let over = self.relp.iter().all(|(client, ..)| client.done())
             && self.tcp.iter().all(|(sender, _)| sender.done());
         let acked: u64 = self.relp.iter().map(|(client, ..)| client.acked_count()).sum();
@@ -83,20 +91,23 @@ impl Load {
     }
 
     /// Links cut, and links on which answers were lost.
-    pub(crate) fn borne(&self) -> (u64, u64) {
+    pub fn borne(&self) -> (u64, u64) {
         use std::sync::atomic::Ordering::Relaxed;
         let borne = self.proxies.iter().map(Proxy::borne);
         borne.fold((0, 0), |(cuts, lost), b| (cuts + b.cuts.load(Relaxed), lost + b.lost.load(Relaxed)))
     }
 
     /// Sessions of the RELP senders and messages that they sent again.
-    pub(crate) fn sessions(&self) -> (u64, u64) {
+    pub fn sessions(&self) -> (u64, u64) {
         let all = self.relp.iter().map(|(client, ..)| client.sessions());
         all.fold((0, 0), |(sessions, repeated), (s, r)| (sessions + s, repeated + r))
     }
 
     /// What was sent, and what the servers did that no server may do.
-    pub(crate) fn finish(self) -> Result<(Vec<Sent>, Violations)> {
+    ///
+    /// # Errors
+    /// A sender panicked.
+    pub fn finish(self) -> Result<(Vec<Sent>, Violations)> {
         let mut sent = Vec::new();
         let mut violations = Violations::default();
         for (client, lines, count) in self.relp {
@@ -107,7 +118,7 @@ impl Load {
             for wrong in wrongs {
                 violations.add("RELP", wrong);
             }
-            sent.push(Sent::Acknowledged { lines, numbers: 0..count, acked });
+            sent.push(Sent::Acknowledged { lines, numbers: 0..count, acked, copies: 1 });
         }
         for (sender, lines) in self.tcp {
             sent.push(Sent::Sessions { lines, sessions: sender.finish()?, durable: Vec::new() });
@@ -117,7 +128,10 @@ impl Load {
 }
 
 /// Brings drill and load to their end and checks everything.
-pub(crate) fn conclude(name: &str, drill: Drill, load: Load, strangers: bool) -> Result<Passed> {
+///
+/// # Errors
+/// Every violation found.
+pub fn conclude(name: &str, drill: Drill, load: Load, strangers: bool) -> Result<Passed> {
     let (cuts, lost) = load.borne();
     let (sessions, repeated) = load.sessions();
     let (sent, violations) = load.finish()?;

@@ -1,0 +1,130 @@
+//! F3: kill -9 of a real rsyslog that sends over RELP from a disk queue, and of the node. An id given before the queue
+//! makes that nothing is counted twice, whatever rsyslog sends again.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use torture::checker::{Sent, Violations};
+use torture::clock::eventually;
+use torture::drill::{Drill, Fate};
+use torture::driver::tcp::{Framing, Sender};
+use torture::load::{LISTENERS, lines, report, sound, takes_all};
+use torture::proxy::Proxy;
+use torture::rng::Rng;
+use torture::scratch::Scratch;
+
+const RSYSLOGD: &str = "/usr/sbin/rsyslogd";
+const LINES: u64 = 6_000;
+const KILLS: u32 = 5;
+
+/// A running rsyslogd; killed with its handle.
+struct Rsyslog(Child);
+
+impl Rsyslog {
+    fn start(scratch: &Scratch, config: &Path) -> Result<Self> {
+        let pid = scratch.path("rsyslog.pid");
+        if pid.exists() {
+            fs::remove_file(&pid)?;
+        }
+        let child = Command::new(RSYSLOGD)
+            .args(["-n", "-f"])
+            .arg(config)
+            .arg("-i")
+            .arg(pid)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("rsyslogd cannot be started; run `make test` once")?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Rsyslog {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Lines come in over TCP, get their id, are queued on disk, go out over RELP to `port`.
+fn config(scratch: &Scratch, input: u16, port: u16) -> Result<std::path::PathBuf> {
+    let work = scratch.path("rsyslog");
+    fs::create_dir_all(&work)?;
+    let text = format!(
+        r#"global(workDirectory="{work}" maxMessageSize="64k")
+main_queue(queue.type="Direct")
+module(load="imptcp")
+module(load="omrelp")
+template(name="T" type="string" string="<%PRI%>1 %TIMESTAMP:::date-rfc3339% %HOSTNAME% %APP-NAME% %PROCID% %MSGID% [lc@32473 eid=\"%$!eid%\"] %msg%")
+input(type="imptcp" address="127.0.0.1" port="{input}" ruleset="fwd")
+ruleset(name="fwd" queue.type="Direct") {{
+  set $!eid = $uuid;
+  action(type="omrelp" target="127.0.0.1" port="{port}" template="T"
+         queue.type="Disk" queue.filename="fwd" queue.checkpointInterval="100" queue.maxDiskSpace="1g"
+         action.resumeRetryCount="-1" action.resumeInterval="1")
+}}
+"#,
+        work = work.display()
+    );
+    let path = scratch.path("rsyslog.conf");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+#[test]
+fn kill_9_of_rsyslog_counts_nothing_twice() {
+    let run = || -> Result<()> {
+        let mut rng = Rng::new(3);
+        let mut drill = Drill::new("rsyslog", LISTENERS, takes_all(), None)?;
+        let proxy = Proxy::start(drill.node.front(), "relp", sound())?;
+        let input = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let config = config(drill.scratch(), input.port(), proxy.address().port())?;
+        drill.node.up()?;
+        let lines = lines("TA").calm();
+        let pace = Duration::from_millis(5);
+        let sender =
+            Sender::start(move || Some(input), lines.clone(), 0..LINES, Framing::Lf, pace, rng.fork())?;
+        let mut rsyslog = Some(Rsyslog::start(drill.scratch(), &config)?);
+        let mut kills = 0;
+        while !sender.done() {
+            let goal = sender.written() + rng.range(200, 900);
+            eventually("rsyslog takes lines", || {
+                Ok((sender.done() || sender.written() > goal).then_some(()))
+            })?;
+            if kills < KILLS {
+                kills += 1;
+                drop(rsyslog.take());
+                if kills % 2 == 0 {
+                    drill.node.kill()?;
+                    drill.node.up()?;
+                }
+                rsyslog = Some(Rsyslog::start(drill.scratch(), &config)?);
+            }
+        }
+        // At rest: nothing new for three seconds.
+        let mut last = (0, torture::clock::now());
+        drill.keep_up(
+            |_| Fate::Live,
+            |node| {
+                let received = node.metric("watchroom_input_frames_received_total", "relp").unwrap_or(last.0);
+                if received != last.0 {
+                    last = (received, torture::clock::now());
+                }
+                Ok((last.1.elapsed() < Duration::from_secs(3)).then_some(received))
+            },
+        )?;
+        drop(rsyslog);
+        sender.finish()?;
+        let sent = [Sent::Datagrams { lines, numbers: 0..LINES }];
+        let passed = drill.finish_with(&sent, false, Violations::default())?;
+        report("rsyslog", &format!("{kills} kills of rsyslog, {LINES} lines"), &passed);
+        // A kill loses what was in sockets and the window, never whole queues.
+        ensure!(passed.records as u64 > LINES * 8 / 10, "{passed:?}");
+        Ok(())
+    };
+    run().unwrap_or_else(|e| panic!("{e:#}"));
+}
