@@ -16,6 +16,7 @@ use sinks::alert_book::AlertBook;
 use sinks::notification::Scene;
 use sinks::outbox::{Outbox, OutboxConfig, OutboxHandle};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, system_clock};
@@ -46,8 +47,9 @@ pub(crate) fn run(args: &crate::cli::ConfigArg) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     // What comes before the listeners have read their files asks for nothing.
     drop(pipeline::hangups(&runtime)?);
+    let ends = Ends::listen(&runtime)?;
     let node = Setup::new(&config, formats, &rules, &runtime)?;
-    node.work(&runtime)?;
+    node.work(&runtime, ends)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -175,7 +177,7 @@ impl Setup {
     }
 
     /// Starts the stages, waits for the signal, ends in order.
-    fn work(mut self, runtime: &Runtime) -> Result<()> {
+    fn work(mut self, runtime: &Runtime, ends: Ends) -> Result<()> {
         let progress = Arc::clone(&self.progress);
         let stages = Stages {
             journal: self.journal_stage(),
@@ -201,7 +203,7 @@ impl Setup {
         };
         let node = Node::start(runtime, self.inputs, stages)?;
         tracing::info!("at work: {}", self.config_summary);
-        runtime.block_on(signalled())?;
+        runtime.block_on(ends.received());
         tracing::info!("stopping: taking what has been received");
         self.shutdown.send_replace(true);
         node.finish(runtime)?;
@@ -299,13 +301,23 @@ fn announce(dir: &Path, inputs: &Inputs, web: SocketAddr) {
     }
 }
 
-async fn signalled() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a node in order. Heard from the start on: one that comes while the node starts ends it once it has
+/// started, as any other does.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen(runtime: &Runtime) -> Result<Self> {
+        let _guard = runtime.enter();
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -64,3 +64,18 @@ fn sigterm_under_load() {
         _ => Fate::Term(rng.range(1, 2_000)),
     });
 }
+
+#[test]
+fn sigterm_while_it_starts_is_an_orderly_end() {
+    let run = || -> Result<()> {
+        let mut drill = Drill::new("early", LISTENERS, takes_all(), None)?;
+        for _ in 0..3 {
+            drill.node.up()?;
+            let end = drill.node.stop()?;
+            ensure!(end == torture::node::End::Exit(0), "{end:?}");
+        }
+        drill.finish(&[], false)?;
+        Ok(())
+    };
+    run().unwrap_or_else(|e| panic!("{e:#}"));
+}
