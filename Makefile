@@ -41,7 +41,8 @@ fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60); new inputs go
 	done
 
 soak: ## random faults against a node for SECONDS (600), all its promises checked; SEED= repeats a schedule
-	$(CARGO) run --locked -p watchroom-torture --bin torture -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(CARGO) build --locked --workspace --bin torture --bin watchroom --features watchroom/failpoints
+	./target/debug/torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove build output, tools and demo data
 	$(CARGO) clean

