@@ -16,9 +16,9 @@ fn bytes(seed: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
 }
 
 impl RuleState {
-    /// Of all keys, whatever their order.
+    /// Of the history start and all keys, whatever their order.
     pub(super) fn hash(&self) -> u64 {
-        self.keys.iter().fold(0, |sum, (_, key_bytes, key)| {
+        self.keys.iter().fold(numbers(3, self.history.hash_numbers()), |sum, (_, key_bytes, key)| {
             sum.wrapping_add(self.key_hash(bytes(1, key_bytes.iter().copied()), key))
         })
     }

@@ -10,6 +10,7 @@ use record::InstantMs;
 
 use super::clock::NEVER;
 use super::distinct::Values;
+use super::history::History;
 use super::keys::Keys;
 use super::life::Life;
 use super::reason::OUTSIDE_MAX;
@@ -32,6 +33,7 @@ impl RuleState {
         for count in [counts.matched, counts.late, counts.keys_dropped, counts.fired, counts.withdrawn] {
             out.number(count);
         }
+        self.history.write(out);
         out.signed(self.base);
         out.signed(self.watermark);
         out.signed(self.frontier);
@@ -111,6 +113,7 @@ impl RuleState {
         ] {
             *count = read.counter()?;
         }
+        self.history = History::read(read)?;
         (self.base, self.watermark, self.frontier) = (read.instant()?, read.instant()?, read.signed()?);
         let unit_ms = self.unit_ms();
         let fits = |bucket: i64| bucket.checked_mul(unit_ms).is_some_and(|at| at.unsigned_abs() < 1 << 60);

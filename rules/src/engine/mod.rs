@@ -18,6 +18,7 @@ mod distinct;
 mod episode;
 mod fields;
 mod hash;
+mod history;
 mod image;
 mod keys;
 mod life;
@@ -45,6 +46,7 @@ pub use self::snapshot::{RestoreReport, SnapshotError};
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
 use self::fields::{push_value, write_key};
+use self::history::Openings;
 use self::lines::Lines;
 use self::recent::Match;
 use self::seen::Seen;
@@ -101,6 +103,7 @@ pub struct Engine {
     clock: Clock,
     seen: Seen,
     lines: Lines,
+    openings: Openings,
     keys_max: usize,
     counts: EngineCounts,
     /// Clock at which some rule has something to do.
@@ -136,9 +139,10 @@ impl Engine {
 
     fn with(rules: Arc<RuleSet>, formats: Arc<FormatSet>, backtest: bool, keys_max: usize) -> Self {
         let state = |rule: &Rule| RuleState::new(Settings::of(rule, &formats), backtest, keys_max);
-        Self {
+        let mut engine = Self {
             index: RuleIndex::new(&rules.rules),
             states: rules.rules.iter().map(state).collect(),
+            openings: Openings::default(),
             rules,
             formats,
             clock: Clock::new(),
@@ -150,7 +154,15 @@ impl Engine {
             hits: Vec::new(),
             scratch: Scratch::default(),
             replayed_to: 0,
-        }
+        };
+        engine.open_histories();
+        engine
+    }
+
+    /// Which rules' history starts are not decided yet.
+    fn open_histories(&mut self) {
+        let formats = self.rules.rules.iter().map(|rule| rule.format.0);
+        self.openings = Openings::of(formats.zip(&self.states));
     }
 
     /// Takes all rows of a batch in order (ticks included) and appends what they cause.
@@ -209,6 +221,7 @@ impl Engine {
     fn pass(&mut self, lsn: Lsn, recv_ms: Option<InstantMs>, out: &mut Vec<Transition>) {
         if let Some(recv_ms) = recv_ms {
             let base = self.clock.tick(recv_ms);
+            self.deadline = self.deadline.min(self.openings.tick(recv_ms, &mut self.states));
             self.advance(base, lsn, out);
         }
     }
@@ -219,6 +232,8 @@ impl Engine {
         self.counts.records += 1;
         self.counts.late += u64::from(event_ms < moved.before - DEFAULT_LATENESS_MS);
         self.advance(moved.middle, record.row.lsn, out);
+        let due = self.openings.record(record.row.format.0, event_ms, &mut self.states);
+        self.deadline = self.deadline.min(due);
         let mut hits = std::mem::take(&mut self.hits);
         self.index.hits(record, &mut hits);
         if !hits.is_empty() {
@@ -294,9 +309,10 @@ impl Engine {
     }
 
     /// End of a file: settles what is decided and returns the settled alerts of the whole run, sorted by active_at,
-    /// alert, labels: what `backtest` prints. The engine must have been made by [`Engine::for_backtest`].
+    /// alert, labels: what `backtest` prints. Without any record the watermark stays where ticks have brought it. The
+    /// engine must have been made by [`Engine::for_backtest`].
     pub fn finish(&mut self) -> Vec<Arc<Alert>> {
-        let Some(highest) = self.clock.highest() else { return Vec::new() };
+        let highest = self.clock.highest();
         let mut out = Vec::new();
         let mut alerts = Vec::new();
         for state in &mut self.states {

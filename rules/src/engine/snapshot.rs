@@ -14,6 +14,7 @@ use std::sync::Arc;
 use record::FormatSet;
 
 use super::clock::Clock;
+use super::history::History;
 use super::lines::Lines;
 use super::seen::Seen;
 use super::{Engine, KEYS_MAX};
@@ -21,7 +22,7 @@ use crate::RuleSet;
 use crate::codec::{Damage, In, Out, Read};
 
 const MAGIC: &[u8; 6] = b"WRSNAP";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const CRC_BYTES: usize = 4;
 
 /// What became of the rules' states.
@@ -150,6 +151,7 @@ impl Engine {
         engine.lines = Lines::read(&mut read.section()?)?;
         read.end()?;
         let report = engine.fill(&sections)?;
+        engine.open_histories();
         engine.deadline = engine.states.iter().map(super::RuleState::deadline).min().unwrap_or(i64::MAX);
         Ok((engine, report))
     }
@@ -165,6 +167,8 @@ impl Engine {
         let rules = Arc::clone(&self.rules);
         for (rule, state) in rules.rules.iter().zip(&mut self.states) {
             let name = Arc::clone(&rule.alert);
+            // Unless it goes on where it was, it sees only what comes from here on.
+            state.history = History::new(self.clock.base());
             match by_name.remove(&*rule.alert).map(|at| &sections[at]) {
                 None => report.added.push(name),
                 Some(section) if section.fingerprint != rule.fingerprint(self.formats.get(rule.format)) => {

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use record::{Decimal, InstantMs, Lsn};
 
 use super::clock::NEVER;
+use super::history::History;
 use super::keys::Keys;
 use super::life::Life;
 use super::lines::Lines;
@@ -94,6 +95,7 @@ pub(super) struct RuleState {
     pub(super) recent: Recent,
     pub(super) values: Values,
     pub(super) counts: RuleCounts,
+    pub(super) history: History,
     /// Clock as last taken note of.
     pub(super) base: InstantMs,
     pub(super) watermark: InstantMs,
@@ -127,6 +129,7 @@ impl RuleState {
             recent: Recent::default(),
             values: Values::default(),
             counts: RuleCounts::default(),
+            history: History::new(NEVER),
             base: NEVER,
             watermark: NEVER,
             frontier: NEVER,
@@ -148,11 +151,13 @@ impl RuleState {
     /// The clock at which something is to be done: below it [`RuleState::advance`] need not be called.
     pub(super) fn deadline(&self) -> InstantMs {
         let settle = self.schedule.first().map(|s| (s + 1) * self.unit_ms() + self.settings.lateness_ms);
-        settle.into_iter().chain(self.waiting.first()).min().unwrap_or(InstantMs::MAX)
+        let history = self.history.due(self.unit_ms()).map(|at| at + self.settings.lateness_ms);
+        settle.into_iter().chain(self.waiting.first()).chain(history).min().unwrap_or(InstantMs::MAX)
     }
 
     /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
     pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
+        self.history.decide(base - self.settings.lateness_ms, self.unit_ms());
         if base > self.base {
             self.base = base;
             self.settle_until(base - self.settings.lateness_ms, cause);
@@ -184,11 +189,15 @@ impl RuleState {
         }
     }
 
-    /// End of a file: the watermark comes to stand at the end of the bucket that holds the highest event time.
-    /// Returns all settled alerts, over or not.
-    pub(super) fn finish(&mut self, highest: InstantMs, cause: &mut Cause<'_>) -> Vec<Arc<Alert>> {
-        let end = (highest.div_euclid(self.unit_ms()) + 1) * self.unit_ms();
-        self.settle_until(end.max(self.watermark), cause);
+    /// End of a file: the watermark comes to stand at the end of the bucket that holds the highest event time, if
+    /// there is one. Returns all settled alerts, over or not.
+    pub(super) fn finish(&mut self, highest: Option<InstantMs>, cause: &mut Cause<'_>) -> Vec<Arc<Alert>> {
+        if let Some(highest) = highest {
+            let end = (highest.div_euclid(self.unit_ms()) + 1) * self.unit_ms();
+            let end = end.max(self.watermark);
+            self.history.decide(end, self.unit_ms());
+            self.settle_until(end, cause);
+        }
         let mut alerts = self.over.take().unwrap_or_default();
         let on = self.keys.iter().filter_map(|(_, _, key)| key.episode.as_ref());
         alerts.extend(on.map(|episode| Arc::clone(&episode.alert)));
