@@ -3,13 +3,14 @@
 //! First it replays what the journal holds behind the engine's position; what listeners bring meanwhile waits in its queue.
 //! Refuses to know: how verdicts are reached and how alerts are sent, where snapshots go.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ingest::{Parcel, kill_point};
+use ingest::kill_point;
 use record::{Batch, InstantMs, Lsn, RowFlags};
 use rules::{Alert, Change, Engine, Transition};
 use sinks::alert_book::AlertBook;
@@ -22,6 +23,7 @@ use crate::progress::Progress;
 use crate::replay::Replay;
 use crate::snapshot::Snapshot;
 use crate::snapshot_thread::Snapshots;
+use crate::store_thread::Judged;
 
 /// How often the engine's counts are published.
 const PUBLISH_EVERY_MS: i64 = 250;
@@ -37,7 +39,9 @@ pub(crate) struct JudgeThread {
     /// From there to the first entry; `None` without a journal.
     pub(crate) replay: Option<Replay>,
     /// Where the batches go next; `None`: their way ends here.
-    pub(crate) store: Option<SyncSender<Parcel>>,
+    pub(crate) store: Option<SyncSender<Judged>>,
+    /// Ticks that the store has not been told of.
+    pub(crate) ticks: Option<RangeInclusive<Lsn>>,
     /// Who hears of transitions.
     pub(crate) tellers: Tellers,
     /// Where snapshots go.
@@ -96,14 +100,31 @@ impl JudgeThread {
                 kill_point("K4");
                 self.judge(&parcel.batch, transitions);
                 if let Some(store) = &self.store {
-                    store.send(parcel).ok().context("the trace store's thread has ended")?;
+                    let gone = "the trace store's thread has ended";
+                    if let Some(ticks) = self.ticks.take() {
+                        store.send(Judged::Ticks(ticks)).ok().context(gone)?;
+                    }
+                    store.send(Judged::Parcel(parcel)).ok().context(gone)?;
                 }
             }
             Entry::Tick { lsn, recv_ms } => {
                 self.engine.tick(lsn, recv_ms, transitions);
                 self.tellers.tell(transitions);
                 self.lsn = lsn;
+                self.pass_tick(lsn)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the store that a position holds time only. A store that is stuck is told later: time never waits for it.
+    fn pass_tick(&mut self, lsn: Lsn) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let first = self.ticks.take().map_or(lsn, |waiting| *waiting.start());
+        match store.try_send(Judged::Ticks(first..=lsn)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.ticks = Some(first..=lsn),
+            Err(TrySendError::Disconnected(_)) => anyhow::bail!("the trace store's thread has ended"),
         }
         Ok(())
     }

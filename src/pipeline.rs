@@ -1,7 +1,7 @@
 //! All tasks, threads, queues and bounds of a running node, in one place.
 //!
 //! ```text
-//! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Parcel--> store thread --> filing thread
+//! listeners (tasks; udp: threads) --Inbox: in_flight_bytes--> journal thread --Entry--> judge thread --Judged--> store thread --> filing thread
 //!                                                                  \-> alert book, outbox --> one task per receiver
 //!                                                                  \-> snapshot thread, which also watches the disk
 //! ```
@@ -16,7 +16,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use ingest::Parcel;
 use ingest::tls::TlsServer;
 use ingest::{
     Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, Protocol, RelpInput, Tails, TcpInput, UdpInput,
@@ -36,7 +35,7 @@ use crate::judge_thread::JudgeThread;
 use crate::reload::Reload;
 use crate::senders_thread::SendersThread;
 use crate::snapshot_thread::SnapshotThread;
-use crate::store_thread::StoreThread;
+use crate::store_thread::{Judged, StoreThread};
 
 /// Batches between the listeners and the end of the store thread.
 const PARCELS_MAX: usize = 1_024;
@@ -133,9 +132,9 @@ impl Inputs {
 /// Makes the journal thread from the inbox and the judge's queue.
 pub(crate) type MakeJournal = Box<dyn FnOnce(InboxReceiver, SyncSender<Entry>) -> JournalThread>;
 /// Makes the judge thread from its queue and the store's.
-pub(crate) type MakeJudge = Box<dyn FnOnce(Receiver<Entry>, Option<SyncSender<Parcel>>) -> JudgeThread>;
+pub(crate) type MakeJudge = Box<dyn FnOnce(Receiver<Entry>, Option<SyncSender<Judged>>) -> JudgeThread>;
 /// Makes the store thread from its queue.
-pub(crate) type MakeStore = Box<dyn FnOnce(Receiver<Parcel>) -> StoreThread>;
+pub(crate) type MakeStore = Box<dyn FnOnce(Receiver<Judged>) -> StoreThread>;
 
 /// The stages behind the inbox, each still to be given the queue that feeds it.
 pub(crate) struct Stages {
@@ -166,8 +165,9 @@ impl Node {
         let mut stage_threads = Vec::new();
         let store_tx = match stages.store {
             Some(make) => {
-                let (parcels_tx, parcels_rx) = sync_channel(PARCELS_MAX);
-                let mut store = make(parcels_rx);
+                // At most one message of ticks stands before each parcel.
+                let (judged_tx, judged_rx) = sync_channel(2 * PARCELS_MAX);
+                let mut store = make(judged_rx);
                 // It ends when the store thread has had its last file made.
                 if let Some(filing) = store.writer.split() {
                     stage_threads.push(stage("filing", move || {
@@ -176,7 +176,7 @@ impl Node {
                     })?);
                 }
                 stage_threads.push(stage("store", move || store.run())?);
-                Some(parcels_tx)
+                Some(judged_tx)
             }
             None => None,
         };

@@ -194,6 +194,7 @@ impl Setup {
                     lsn,
                     replay,
                     store,
+                    ticks: None,
                     tellers,
                     snapshots,
                     shutdown,
@@ -252,8 +253,8 @@ impl Setup {
             (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
         let trouble = behind.then(|| "taking up what the journal holds since the last file".to_owned());
         self.progress.set_trouble("trace store", trouble.clone());
-        Some(Box::new(move |parcels| StoreThread {
-            parcels,
+        Some(Box::new(move |judged| StoreThread {
+            judged,
             writer,
             journal_dir,
             formats,

@@ -2,6 +2,7 @@
 //!
 //! Files are made on the filing thread meanwhile. Refuses to know: how records are kept.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,10 +23,18 @@ use crate::replay::Replay;
 /// How often the store looks after its files, and tries again after a failure.
 const MAINTAIN_EVERY_MS: i64 = 1_000;
 
+/// What the store gets, in journal order.
+pub(crate) enum Judged {
+    /// Records.
+    Parcel(Parcel),
+    /// Positions that hold time only: no rows, and no gap either.
+    Ticks(RangeInclusive<Lsn>),
+}
+
 /// Everything the thread owns.
 pub(crate) struct StoreThread {
     /// Judged batches in journal order.
-    pub(crate) parcels: Receiver<Parcel>,
+    pub(crate) judged: Receiver<Judged>,
     /// The store.
     pub(crate) writer: EmbeddedWriter,
     /// The journal's folder; `None` without a journal.
@@ -57,10 +66,10 @@ impl StoreThread {
         let mut maintained_ms = InstantMs::MIN;
         loop {
             let ended =
-                match self.parcels.recv_timeout(Duration::from_millis(MAINTAIN_EVERY_MS.unsigned_abs())) {
-                    Ok(parcel) => {
+                match self.judged.recv_timeout(Duration::from_millis(MAINTAIN_EVERY_MS.unsigned_abs())) {
+                    Ok(judged) => {
                         if !behind {
-                            let appended = self.writer.append(&parcel.batch);
+                            let appended = self.append(judged);
                             behind = matches!(appended, Err(TraceError::Behind { .. }));
                             self.say(appended);
                         }
@@ -86,6 +95,19 @@ impl StoreThread {
             }
             if ended {
                 return Ok(());
+            }
+        }
+    }
+
+    fn append(&mut self, judged: Judged) -> Result<(), TraceError> {
+        match judged {
+            Judged::Parcel(parcel) => self.writer.append(&parcel.batch),
+            Judged::Ticks(positions) => {
+                let mut ticks = Batch::default();
+                for lsn in positions {
+                    ticks.push_tick(lsn, 0);
+                }
+                self.writer.append(&ticks)
             }
         }
     }
@@ -129,7 +151,7 @@ impl StoreThread {
         let mut batch = Batch::default();
         loop {
             // What comes meanwhile is in the journal already: it must not wait here and hold up the listeners.
-            while self.parcels.try_recv().is_ok() {}
+            while self.judged.try_recv().is_ok() {}
             if !replay.next(&mut batch).map_err(|e| corrupt(&e))? {
                 return Ok(());
             }
