@@ -391,3 +391,34 @@ fn rules_that_stay_keep_their_state_and_alerts_of_others_end() {
     assert!(live.contains("Stays") && !live.contains("Goes") && !live.contains("Comes"), "{live}");
     assert!(node.get("/alerts").contains("Goes"), "the ended one is among the resolved");
 }
+
+#[test]
+fn a_quiet_second_is_no_gap_in_the_trace_store() {
+    let dir = Dir::new("quiet");
+    let mut node = Node::start(&dir, "");
+    let (_, lines) = traffic(&dir, "t.log", &["--seed", "5", "--lines", "30", "--only-order-trace"]);
+    let position = |node: &Node| {
+        let status: Value = serde_json::from_str(&node.get("/api/v1/status")).expect("the status is JSON");
+        status["journal"]["durable_lsn"].as_u64().expect("a position")
+    };
+    for (index, chunk) in lines.chunks(10).enumerate() {
+        let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
+        stream.write_all((chunk.join("\n") + "\n").as_bytes()).expect("lines can be sent");
+        node.judged(10 * (index as u64 + 1));
+        let after = position(&node);
+        eventually("a time entry", || (position(&node) > after).then_some(()));
+    }
+    assert_eq!(node.terminate(), Some(0));
+    let hours = std::fs::read_dir(dir.path("data/traces")).expect("traces are kept");
+    let mut ranges: Vec<(u64, u64)> = hours
+        .flat_map(|hour| std::fs::read_dir(hour.expect("an hour").path()).into_iter().flatten())
+        .filter_map(|file| {
+            let name = file.expect("a file").file_name().to_string_lossy().into_owned();
+            let mut parts = name.strip_suffix(".parquet")?.split('_').map(|part| part.parse().ok());
+            Some((parts.next()??, parts.next()??))
+        })
+        .collect();
+    ranges.sort_unstable();
+    assert_eq!(ranges.first().map(|(first, _)| *first), Some(1), "{ranges:?}");
+    assert!(ranges.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1), "positions without a file: {ranges:?}");
+}
