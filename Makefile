@@ -11,7 +11,7 @@ SECONDS ?= 600
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: ## build and run on the embedded default (syslog 127.0.0.1:5514, pages http://127.0.0.1:9650)
+run: ## build and run on the embedded default (syslog 127.0.0.1:5514, RELP 127.0.0.1:2514, pages http://127.0.0.1:9650)
 	$(CARGO) build --release --locked
 	./target/release/watchroom run
 

@@ -24,8 +24,8 @@ pub(crate) struct Cli {
 /// Arguments that name the configuration.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ConfigArg {
-    /// Configuration file; without one the embedded defaults hold: syslog on 127.0.0.1:5514, pages on
-    /// 127.0.0.1:9650, data in ./var
+    /// Configuration file; without one the embedded defaults hold: syslog on 127.0.0.1:5514, RELP on
+    /// 127.0.0.1:2514, pages on 127.0.0.1:9650, data in ./var
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

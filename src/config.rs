@@ -86,15 +86,19 @@ impl Default for WebConfig {
 
 impl Default for Config {
     fn default() -> Self {
-        let listener = |name: &str, protocol| {
-            ListenerConfig::new(name, protocol, SocketAddr::from(([127, 0, 0, 1], 5514)))
+        let listener = |name: &str, protocol, port| {
+            ListenerConfig::new(name, protocol, SocketAddr::from(([127, 0, 0, 1], port)))
         };
         Self {
             path: None,
             data_dir: PathBuf::from("var"),
             zone: Tz::Asia__Shanghai,
             formats: Vec::new(),
-            listeners: vec![listener("syslog-udp", Protocol::Udp), listener("syslog-tcp", Protocol::Tcp)],
+            listeners: vec![
+                listener("syslog-udp", Protocol::Udp, 5514),
+                listener("syslog-tcp", Protocol::Tcp, 5514),
+                listener("relp", Protocol::Relp, 2514),
+            ],
             in_flight_bytes: 64 << 20,
             rule_files: None,
             receivers: Vec::new(),

@@ -1,3 +1,5 @@
+//! The grammar, byte by byte.
+
 use super::*;
 
 type Found = (u32, Command, Vec<u8>, bool);

@@ -1,3 +1,5 @@
+//! The session against the probes of real servers and a naive model.
+
 use proptest::prelude::*;
 
 use super::super::frame::{FrameReader, Step};

@@ -1,3 +1,5 @@
+//! The matcher against a naive model.
+
 use proptest::prelude::*;
 
 use super::*;

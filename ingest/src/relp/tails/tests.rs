@@ -1,3 +1,5 @@
+//! The registry of tails against a naive model of senders that send again.
+
 use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;
