@@ -100,6 +100,13 @@ impl Meaning<'_> {
                     self.show(&bound.map(|bound| bound.normalize().to_string()));
                 }
             }
+            Kind::Spike { spike, within_ms } => {
+                self.field("sum", spike.sum);
+                self.show(&(within_ms, spike.offsets_ms, spike.up, spike.down));
+                for number in [spike.factor, spike.min_reference, spike.min_current] {
+                    self.show(&number.normalize().to_string());
+                }
+            }
             Kind::Ratio { part, within_ms, bounds, min_total, confidence } => {
                 self.test(part.test());
                 self.show(&(within_ms, min_total));

@@ -136,6 +136,46 @@ pub(crate) enum Kind {
         /// Values needed to judge at all.
         min_total: u64,
     },
+    /// Much more, or much less, than before.
+    Spike {
+        spike: Spike,
+        /// Window length.
+        within_ms: i64,
+    },
+}
+
+/// Most offsets of a `spike`.
+pub(crate) const OFFSETS_MAX: usize = 8;
+
+/// What `spike` compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spike {
+    /// Column whose sum is compared, instead of the number of matches.
+    pub(crate) sum: Option<usize>,
+    /// How far back the references are, unused ones 0; without any the window just before.
+    pub(crate) offsets_ms: [i64; OFFSETS_MAX],
+    /// At most 6 digits after the point.
+    pub(crate) factor: Decimal,
+    /// Greater than 0.
+    pub(crate) min_reference: Decimal,
+    pub(crate) min_current: Decimal,
+    pub(crate) up: bool,
+    pub(crate) down: bool,
+}
+
+impl Spike {
+    /// In words: `up or down by 3 against 1d, 7d before`.
+    fn show(&self) -> String {
+        let direction = match (self.up, self.down) {
+            (true, true) => "up or down",
+            (_, true) => "down",
+            _ => "up",
+        };
+        let offsets = self.offsets_ms.iter().filter(|ms| **ms > 0).map(|ms| show_duration(*ms));
+        let offsets: Vec<String> = offsets.collect();
+        let against = if offsets.is_empty() { "the window".to_owned() } else { offsets.join(", ") };
+        format!("{direction} by {} against {against} before", self.factor.normalize())
+    }
 }
 
 /// `distinct: {field, min, over}`.
@@ -205,6 +245,7 @@ impl Kind {
             Kind::Cardinality { .. } => "cardinality",
             Kind::Ratio { .. } => "ratio",
             Kind::Aggregate { .. } => "aggregate",
+            Kind::Spike { .. } => "spike",
         }
     }
 
@@ -215,7 +256,11 @@ impl Kind {
                 distinct.map(|distinct| distinct.field)
             }
             Kind::Cardinality { field, .. } => Some(*field),
-            Kind::Any { .. } | Kind::Consecutive { .. } | Kind::Ratio { .. } | Kind::Aggregate { .. } => None,
+            Kind::Any { .. }
+            | Kind::Consecutive { .. }
+            | Kind::Ratio { .. }
+            | Kind::Aggregate { .. }
+            | Kind::Spike { .. } => None,
         }
     }
 
@@ -228,7 +273,8 @@ impl Kind {
             | Kind::Consecutive { within_ms, .. }
             | Kind::Cardinality { within_ms, .. }
             | Kind::Ratio { within_ms, .. }
-            | Kind::Aggregate { within_ms, .. } => within_ms,
+            | Kind::Aggregate { within_ms, .. }
+            | Kind::Spike { within_ms, .. } => within_ms,
         }
     }
 }
@@ -278,6 +324,10 @@ impl Rule {
                 let (name, within) = (aggregate.name(), show_duration(*within_ms));
                 let (field, bounds) = (column(*field), bounds.show());
                 format!("{name} of {field} {bounds}, of at least {min_total} within {within}")
+            }
+            Kind::Spike { spike, within_ms } => {
+                let what = spike.sum.map_or("number".to_owned(), |field| format!("sum of {}", column(field)));
+                format!("{what} within {} {}", show_duration(*within_ms), spike.show())
             }
         };
         if !self.by.is_empty() {

@@ -49,6 +49,13 @@ impl Counts {
         self.raw().last().map(|&(low, _)| widen(low, near))
     }
 
+    /// Matches in buckets `from..=to`.
+    pub(super) fn sum(&self, from: i64, to: i64, near: i64) -> u64 {
+        let first = self.raw().partition_point(|&(low, _)| widen(low, near) < from);
+        let inside = self.raw()[first..].iter().take_while(|&&(low, _)| widen(low, near) <= to);
+        inside.map(|&(_, count)| u64::from(count)).sum()
+    }
+
     /// First bucket after `bucket`.
     pub(super) fn next_after(&self, bucket: i64, near: i64) -> Option<i64> {
         let after = self.raw().partition_point(|&(low, _)| widen(low, near) <= bucket);
@@ -199,6 +206,8 @@ mod tests {
                 prop_assert_eq!(&got, &model.iter().map(|(&b, &n)| (b, n)).collect::<Vec<_>>());
                 let next = model.range(bucket + 1..).next().map(|(&b, _)| b);
                 prop_assert_eq!(counts.next_after(bucket, origin), next);
+                let sum: u64 = model.range(bucket - 9..=bucket + 3).map(|(_, &n)| u64::from(n)).sum();
+                prop_assert_eq!(counts.sum(bucket - 9, bucket + 3, origin), sum);
             }
         }
     }

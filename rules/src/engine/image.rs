@@ -115,6 +115,7 @@ impl RuleState {
         }
         self.history = History::read(read)?;
         (self.base, self.watermark, self.frontier) = (read.instant()?, read.instant()?, read.signed()?);
+        self.know_history();
         let unit_ms = self.unit_ms();
         let fits = |bucket: i64| bucket.checked_mul(unit_ms).is_some_and(|at| at.unsigned_abs() < 1 << 60);
         read.check(self.frontier == NEVER || fits(self.frontier), "a bucket")?;

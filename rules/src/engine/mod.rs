@@ -32,6 +32,7 @@ mod schedule;
 mod seen;
 mod settings;
 mod snapshot;
+mod spike;
 mod state;
 mod window;
 
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
 pub use self::snapshot::{RestoreReport, SnapshotError};
+pub(crate) use self::window::spike_unit_ms;
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
 use self::fields::{push_value, write_key};
@@ -53,7 +55,7 @@ use self::seen::Seen;
 use self::settings::Settings;
 use self::state::{Cause, RuleState, Sighting};
 use crate::index::{Hit, RuleIndex};
-use crate::rule::{Kind, Rule};
+use crate::rule::{Kind, Rule, Spike};
 use crate::{Alert, RuleSet, Transition};
 
 /// Keys per rule unless said otherwise.
@@ -272,6 +274,7 @@ impl Engine {
         };
         let number = match &rule.kind {
             Kind::Aggregate { field, .. } => record.decimal(*field),
+            Kind::Spike { spike: Spike { sum: Some(field), .. }, .. } => record.decimal(*field),
             _ => None,
         };
         let seen = Sighting {

@@ -188,7 +188,8 @@ impl Numbers {
     }
 
     fn inside(&self, from: i64, to: i64) -> impl Iterator<Item = &(i64, u32, Cell)> {
-        self.cells.iter().filter(move |(bucket, ..)| (from..=to).contains(bucket))
+        let first = self.cells.partition_point(|(bucket, ..)| *bucket < from);
+        self.cells[first..].iter().take_while(move |(bucket, ..)| *bucket <= to)
     }
 
     /// The aggregate of the values in buckets `from..=to`; `None` of none.

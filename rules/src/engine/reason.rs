@@ -55,6 +55,13 @@ impl RuleState {
                 let (total, part) = tally.shares(from, to, self.frontier);
                 rule.is_worse((part, total), told.value.as_deref().unwrap_or_default())
             }
+            Shape::Window(window @ Window { decides: Decides::Spike(rule), .. }) => {
+                let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
+                    return false;
+                };
+                let levels = rule.levels(tally, at.div_euclid(window.unit_ms), self.frontier);
+                rule.is_worse(&levels, &told.value.clone().unwrap_or_else(|| told.count.to_string()))
+            }
             Shape::Window(Window { decides: Decides::Cardinality { min, .. }, .. }) => {
                 if min.is_some_and(|min| count >= min) { count > told.count } else { count < told.count }
             }
@@ -161,6 +168,18 @@ impl RuleState {
             Kind::Aggregate { within_ms, .. } => {
                 let words = self.aggregate_reason(window, tally, (from, to), reason);
                 ("aggregate".into(), format!("{words} in {}", duration(within_ms)))
+            }
+            Kind::Spike { spike, within_ms } => {
+                let mut words = String::new();
+                if let Decides::Spike(rule) = window.decides {
+                    let levels = rule.levels(tally, to, self.frontier);
+                    (words, reason.thresholds) = rule.tell(&spike, &levels, within_ms);
+                    reason.value = rule.is_of_sum.then(|| levels.current.show());
+                }
+                if reason.value.is_some() {
+                    words.insert_str(0, &format!("sum of {} ", self.settings.field_name));
+                }
+                ("spike".into(), words)
             }
             Kind::Consecutive { .. } => (String::new(), String::new()),
         };
@@ -323,7 +342,7 @@ impl RuleState {
             "orders_count" => Some(reason.orders_count.to_string()),
             "amount" => reason.amount.clone(),
             "threshold" => {
-                let names = ["count", "min", "max", "below", "above"];
+                let names = ["count", "min", "max", "below", "above", "factor"];
                 names.iter().find_map(|name| reason.thresholds.get(*name)).cloned()
             }
             "within" => Some(duration(self.settings.kind.within_ms())),

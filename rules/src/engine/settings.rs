@@ -8,7 +8,7 @@ use std::sync::Arc;
 use record::FormatSet;
 
 use super::life::Delays;
-use crate::rule::{Kind, Rule};
+use crate::rule::{Kind, Rule, Spike};
 
 /// A rule's constants.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Settings {
                 .map(|c| c.name.to_string())
                 .unwrap_or_default(),
             field_name: match &rule.kind {
-                Kind::Aggregate { field, .. } => {
+                Kind::Aggregate { field, .. } | Kind::Spike { spike: Spike { sum: Some(field), .. }, .. } => {
                     column(*field).map(|c| c.name.to_string()).unwrap_or_default()
                 }
                 _ => String::new(),

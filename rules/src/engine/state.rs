@@ -157,7 +157,7 @@ impl RuleState {
 
     /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
     pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
-        self.history.decide(base - self.settings.lateness_ms, self.unit_ms());
+        self.decide_history(base - self.settings.lateness_ms);
         if base > self.base {
             self.base = base;
             self.settle_until(base - self.settings.lateness_ms, cause);
@@ -168,6 +168,20 @@ impl RuleState {
                     }
                 }
             }
+        }
+    }
+
+    /// Decides where history starts, if that is due.
+    fn decide_history(&mut self, watermark: InstantMs) {
+        if self.history.decide(watermark, self.unit_ms()).is_some() {
+            self.know_history();
+        }
+    }
+
+    /// History start may have been decided.
+    pub(super) fn know_history(&mut self) {
+        if let Shape::Window(window) = &mut self.shape {
+            window.start = self.history.start();
         }
     }
 
@@ -195,7 +209,7 @@ impl RuleState {
         if let Some(highest) = highest {
             let end = (highest.div_euclid(self.unit_ms()) + 1) * self.unit_ms();
             let end = end.max(self.watermark);
-            self.history.decide(end, self.unit_ms());
+            self.decide_history(end);
             self.settle_until(end, cause);
         }
         let mut alerts = self.over.take().unwrap_or_default();

@@ -3,3 +3,4 @@
 mod history;
 mod lines;
 mod streams;
+mod volume;

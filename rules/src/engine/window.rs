@@ -2,10 +2,13 @@
 //!
 //! Refuses to know: keys, alerts, how buckets become instants beyond their length.
 
+use record::InstantMs;
+
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
 use super::numbers::{Measured, Numbers};
 use super::ratio::RatioRule;
+use super::spike::SpikeRule;
 use super::state::Sighting;
 use crate::codec::{In, Out, Read};
 use crate::rule::{Aggregate, Bounds, Distinct, Kind};
@@ -28,6 +31,8 @@ pub(super) struct Window {
     pub(super) distinct: Option<Distinct>,
     pub(super) sustained: bool,
     pub(super) decides: Decides,
+    /// Since when all is known; no kind that needs to know is judged before it is decided.
+    pub(super) start: Option<InstantMs>,
 }
 
 /// What is compared.
@@ -41,6 +46,8 @@ pub(super) enum Decides {
     Ratio(RatioRule),
     /// An aggregate of a field's values.
     Aggregate(AggregateRule),
+    /// How much there is against how much there was.
+    Spike(SpikeRule),
 }
 
 /// What a window remembers of one key.
@@ -134,6 +141,11 @@ fn ceil_div(a: i64, b: i64) -> i64 {
     (a + b - 1).div_euclid(b)
 }
 
+/// Bucket length of `spike`: a tenth of the window, in whole seconds.
+pub(crate) fn spike_unit_ms(within_ms: i64) -> i64 {
+    SECOND_MS * ceil_div(within_ms, 10 * SECOND_MS).max(1)
+}
+
 impl Window {
     /// The window of a kind; `None` for kinds that are not in buckets.
     pub(super) fn of(kind: &Kind) -> Option<Self> {
@@ -141,7 +153,8 @@ impl Window {
             let unit_ms = SECOND_MS * ceil_div(within_ms, BUCKETS_MAX * SECOND_MS).max(1);
             let steps = ceil_div(within_ms, unit_ms).max(1);
             let decides = Decides::Count;
-            Window { unit_ms, step: 1, steps, count, distinct, sustained: false, decides }
+            let start = None;
+            Window { unit_ms, step: 1, steps, count, distinct, sustained: false, decides, start }
         };
         match *kind {
             // s - resolve_after < bucket(e) <= s: the window of that length, in buckets of 1 s whatever its length
@@ -158,6 +171,7 @@ impl Window {
                 distinct,
                 sustained: true,
                 decides: Decides::Count,
+                start: None,
             }),
             Kind::Cardinality { field, within_ms, min, max } => {
                 // One more than `max` is enough to know that it is exceeded.
@@ -174,13 +188,34 @@ impl Window {
                 let decides = Decides::Aggregate(AggregateRule { aggregate, bounds, min_total });
                 Some(Window { decides, ..window(min_total, within_ms, None) })
             }
+            Kind::Spike { spike, within_ms } => {
+                let unit_ms = spike_unit_ms(within_ms);
+                let steps = ceil_div(within_ms, unit_ms).max(1);
+                let decides = Decides::Spike(SpikeRule::new(spike, unit_ms, steps));
+                Some(Window { unit_ms, steps, decides, ..window(1, within_ms, None) })
+            }
             Kind::Consecutive { .. } => None,
         }
     }
 
     /// Oldest bucket that the verdict of bucket `s` looks at.
     pub(super) fn oldest(&self, s: i64) -> i64 {
-        if self.sustained { (s.div_euclid(self.step) - self.steps) * self.step } else { s - self.steps + 1 }
+        match self.decides {
+            Decides::Spike(rule) => s - rule.reach(),
+            _ if self.sustained => (s.div_euclid(self.step) - self.steps) * self.step,
+            _ => s - self.steps + 1,
+        }
+    }
+
+    /// Whether all that the verdict of bucket `s` looks at is known.
+    fn is_covered(&self, s: i64) -> bool {
+        self.start.is_some_and(|start| self.oldest(s).saturating_mul(self.unit_ms) >= start)
+    }
+
+    /// The first bucket whose verdict looks at nothing before history start.
+    fn first_covered(&self) -> Option<i64> {
+        let start = self.start?;
+        Some(ceil_div(start, self.unit_ms) - self.oldest(0))
     }
 
     /// The last bucket that the verdict of bucket `s` looks at is this one or later: `sustained` may be active by the
@@ -215,10 +250,15 @@ impl Window {
                 held.add(text, bucket, cap(distinct.min), values);
             }
         }
-        if let (Decides::Aggregate(rule), Some(number)) = (&self.decides, seen.number) {
+        let summed = match self.decides {
+            Decides::Aggregate(rule) => Some(rule.aggregate),
+            Decides::Spike(_) => Some(Aggregate::Sum),
+            _ => None,
+        };
+        if let (Some(aggregate), Some(number)) = (summed, seen.number) {
             let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Numbers(Numbers::default())));
             if let Extra::Numbers(held) = &mut **extra {
-                held.add(rule.aggregate, bucket, number);
+                held.add(aggregate, bucket, number);
             }
         }
         if seen.part {
@@ -285,6 +325,9 @@ impl Window {
         if let Decides::Aggregate(rule) = &self.decides {
             return rule.holds(tally, from, to);
         }
+        if let Decides::Spike(rule) = &self.decides {
+            return self.is_covered(s) && rule.holds(tally, s, near);
+        }
         let enough = if self.sustained {
             self.each_step_has_enough(first, inside)
         } else {
@@ -322,6 +365,7 @@ impl Window {
         match self.decides {
             Decides::Count | Decides::Cardinality { min: Some(_), max: None } => Some(*self),
             Decides::Cardinality { min: None, .. } | Decides::Ratio(_) | Decides::Aggregate(_) => None,
+            Decides::Spike(_) => None,
             Decides::Cardinality { min, .. } => {
                 Some(Window { decides: Decides::Cardinality { min, max: None }, ..*self })
             }
@@ -347,6 +391,10 @@ impl Window {
     /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
     /// `None` if nothing is left already.
     pub(super) fn next_due(&self, tally: &Tally, s: i64, active: bool) -> Option<i64> {
+        if let Decides::Spike(rule) = &self.decides {
+            let change = rule.next_change(tally, s)?;
+            return Some(self.first_covered().filter(|&first| first > s).map_or(change, |f| f.min(change)));
+        }
         let touched = tally.counts.next_after(s, s);
         let change = if self.is_two_sided() {
             tally.counts.first(s).map(|oldest| self.expiry(oldest))

@@ -123,6 +123,17 @@ pub(super) fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<i64> {
     None
 }
 
+/// A list of durations of whole seconds, or one.
+pub(super) fn seconds_each(entry: &Entry, report: &mut Report<'_>) -> Option<Vec<(usize, i64)>> {
+    let items = match &entry.value.content {
+        Content::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(&entry.value),
+    };
+    let one = |item: &Node| Entry { key: entry.key.clone(), key_at: entry.key_at, value: item.clone() };
+    let read: Vec<_> = items.iter().map(|item| Some((item.at, seconds(&one(item), report)?))).collect();
+    read.into_iter().collect()
+}
+
 /// A duration of whole seconds, at least one.
 pub(super) fn seconds(entry: &Entry, report: &mut Report<'_>) -> Option<i64> {
     let ms = duration(entry, report)?;

@@ -7,6 +7,7 @@ use record::Decimal;
 use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::node::Entry;
+use super::volume;
 use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
 /// A kind that can be loaded.
@@ -19,7 +20,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 7] = [
+pub(super) const KINDS: [KindSpec; 8] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -35,18 +36,23 @@ pub(super) const KINDS: [KindSpec; 7] = [
         keys: &["fn", "field", "within", "above", "below", "min_total"],
         read: aggregate,
     },
+    KindSpec {
+        name: "spike",
+        keys: &["within", "factor", "direction", "offset", "min_reference", "min_current"],
+        read: volume::spike,
+    },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 8] =
-    ["spike", "flatline", "unfinished", "sequence", "transition", "mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 7] =
+    ["flatline", "unfinished", "sequence", "transition", "mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;
 /// Most matches a threshold may ask for.
 const MAX_COUNT: u64 = 1_000_000_000;
 /// Greatest number that an aggregate is compared with: times the number of values it is still exact.
-const MAX_BOUND: u64 = 1_000_000_000_000_000_000;
+pub(super) const MAX_BOUND: u64 = 1_000_000_000_000_000_000;
 /// Most distinct values a threshold may ask for: that many are kept one by one.
 const MAX_DISTINCT: u64 = 1_000_000;
 /// Longest run: its matches are kept one by one.
@@ -191,7 +197,7 @@ fn count(rule: &mut RuleReader<'_, '_>, most: u64) -> Option<u64> {
     fields::whole(entry, 1, most, rule.report)
 }
 
-fn window(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
+pub(super) fn window(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
     let entry = rule.need(key)?;
     fields::seconds(entry, rule.report)
 }

@@ -23,6 +23,7 @@ mod node;
 mod place;
 mod report;
 mod template;
+mod volume;
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,20 @@ pub(crate) enum Shape {
     Cardinality { min: Option<usize>, max: Option<usize>, within: i64 },
     Aggregate { name: &'static str, below: Option<i64>, above: Option<i64>, min_total: usize, within: i64 },
     Ratio { below: Option<i64>, above: Option<i64>, min_total: usize, z: Option<f64>, within: i64 },
+    Spike(Spike),
+}
+
+/// Numbers in thousandths, the factor in hundredths.
+#[derive(Debug, Clone)]
+pub(crate) struct Spike {
+    pub(crate) within: i64,
+    pub(crate) offsets: Vec<i64>,
+    pub(crate) factor: i128,
+    pub(crate) min_reference: i128,
+    pub(crate) min_current: i128,
+    pub(crate) up: bool,
+    pub(crate) down: bool,
+    pub(crate) sum: bool,
 }
 
 /// A rule.
@@ -62,6 +76,7 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
     let end_step = if matches!(rule.shape, Shape::Consecutive { .. }) { 1_000 } else { step };
     let end = floor(highest, end_step) + end_step;
     let keys: BTreeSet<&str> = stream.iter().filter(|s| s.matched).map(|s| s.key.as_str()).collect();
+    let start = history_start(rule, stream, end_step);
     let mut told = Vec::new();
     for key in keys {
         let mut activity = Vec::new();
@@ -69,7 +84,7 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
         let mut known: Vec<(usize, &Seen)> = Vec::new();
         while instant < end {
             arrive(rule, stream, instant + step, key, &mut known);
-            if active(rule, &known, instant) {
+            if active(rule, &known, instant, start) {
                 match activity.last_mut() {
                     Some((_, until)) if *until == instant => *until = instant + step,
                     _ => activity.push((instant, instant + step)),
@@ -91,8 +106,21 @@ fn step(rule: &Rule) -> i64 {
         | Shape::Cardinality { within, .. }
         | Shape::Ratio { within, .. }
         | Shape::Aggregate { within, .. } => bucket_length(within),
+        Shape::Spike(Spike { within, .. }) => tenth(within),
         Shape::Consecutive { .. } => 1,
     }
+}
+
+/// The lowest time known when its bucket is settled.
+fn history_start(rule: &Rule, stream: &[Seen], length: i64) -> i64 {
+    let (mut lowest, mut highest) = (i64::MAX, i64::MIN);
+    for seen in stream {
+        (lowest, highest) = (lowest.min(seen.at), highest.max(seen.at));
+        if highest - rule.lateness >= floor(lowest, length) + length {
+            break;
+        }
+    }
+    lowest
 }
 
 fn bucket_length(within: i64) -> i64 {
@@ -123,9 +151,10 @@ fn arrive<'a>(
 }
 
 /// The verdict at an instant, from the key's records known then.
-fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64) -> bool {
+fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
     let matches: Vec<&Seen> = known.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
     match rule.shape {
+        Shape::Spike(ref spike) => spikes(spike, &matches, instant, start),
         Shape::Any { resolve_after } => matches.iter().any(|s| {
             let bucket = floor(s.at, 1_000);
             instant - resolve_after < bucket && bucket <= instant
@@ -199,6 +228,37 @@ fn is_sure(distance: i64, bound: i64, total: i64, z: f64) -> bool {
     let (share, total) = (bound as f64 / 100.0, total as f64);
     let distance = distance as f64 / 100.0;
     distance * distance > z * z * share * (1.0 - share) * total
+}
+
+/// ceil(W / 10 s) whole seconds, at least one.
+fn tenth(within: i64) -> i64 {
+    1_000 * ((within + 9_999) / 10_000).max(1)
+}
+
+fn spikes(spike: &Spike, matches: &[&Seen], instant: i64, start: i64) -> bool {
+    let length = tenth(spike.within);
+    let whole = (spike.within + length - 1) / length * length;
+    // The window [from, from + whole).
+    let level = |from: i64| -> i128 {
+        let inside = matches.iter().filter(|s| s.at >= from && s.at < from + whole);
+        inside.map(|s| if spike.sum { i128::from(s.number.unwrap_or(0)) } else { 1_000 }).sum()
+    };
+    let from = instant + length - whole;
+    let before: Vec<i64> = if spike.offsets.is_empty() {
+        vec![from - whole]
+    } else {
+        spike.offsets.iter().map(|offset| from - offset / length * length).collect()
+    };
+    if before.iter().any(|from| *from < start) {
+        return false;
+    }
+    // The mean is `total` divided by `by`.
+    let (total, by) = (before.iter().map(|from| level(*from)).sum::<i128>(), before.len() as i128);
+    let current = level(from);
+    let enough = total >= spike.min_reference * by;
+    let up = current >= spike.min_current && 100 * by * current >= spike.factor * total;
+    let down = current * spike.factor * by <= 100 * total;
+    enough && (spike.up && up || spike.down && down)
 }
 
 /// Those whose bucket is in the window that ends at `instant`.

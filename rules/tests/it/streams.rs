@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use record::{Batch, Decoder, FormatSet, Transport};
 use rules::{Alert, Change, Engine, RuleFile, RuleSet};
 
-use crate::naive::{self, Rule, Seen, Shape, Told};
+use crate::naive::{self, Rule, Seen, Shape, Spike, Told};
 
 /// 2016-07-22 10:00:00 UTC, 18:00 in the format's zone: a whole step of every length used here.
 pub(crate) const START: i64 = 1_469_181_600_000;
@@ -39,8 +39,14 @@ pub(crate) fn event(span: i64) -> impl Strategy<Value = Event> {
 
 /// A rule as the naive model and as a file.
 pub(crate) fn rule() -> impl Strategy<Value = (Rule, String, i64)> {
+    with_waits(shape())
+}
+
+fn with_waits(
+    shape: impl Strategy<Value = (Shape, String, i64)>,
+) -> impl Strategy<Value = (Rule, String, i64)> {
     let waits = (prop_oneof![Just(0i64), 0..8i64], prop_oneof![Just(0i64), 0..8i64], 0..6i64);
-    (shape(), waits, any::<bool>()).prop_map(|((shape, text, span), (pending, keep, lateness), half)| {
+    (shape, waits, any::<bool>()).prop_map(|((shape, text, span), (pending, keep, lateness), half)| {
         let half = if half { 500 } else { 0 };
         let with_half = |seconds: i64| if seconds == 0 { 0 } else { seconds * 1_000 - half };
         let (pending_for, keep_firing_for) = (with_half(pending), with_half(keep));
@@ -90,7 +96,7 @@ fn shape() -> impl Strategy<Value = (Shape, String, i64)> {
         );
         (Shape::Consecutive { count, within: within * 1_000 }, text, 9_000)
     });
-    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality(), 2 => ratio(), 3 => aggregate()]
+    prop_oneof![1 => any_kind, 2 => frequency, 2 => sustained, 2 => consecutive, 2 => cardinality(), 2 => ratio(), 3 => aggregate(), 3 => volume()]
 }
 
 /// Lengths of windows in seconds: short, around the first change of the bucket length, long.
@@ -149,6 +155,52 @@ fn ratio() -> impl Strategy<Value = (Shape, String, i64)> {
         let shape = Shape::Ratio { below, above, min_total, z, within: within * 1_000 };
         (shape, text, span_of(within))
     })
+}
+
+/// Kinds about how much comes.
+fn volume() -> impl Strategy<Value = (Shape, String, i64)> {
+    spike()
+}
+
+fn spike() -> impl Strategy<Value = (Shape, String, i64)> {
+    let factor = prop::sample::select(vec![50i128, 100, 133, 150, 200, 300]);
+    let least = || prop::option::of(prop::sample::select(vec![1i128, 500, 1_000, 1_500, 2_000, 3_000]));
+    let direction = prop::sample::select(vec![None, Some("up"), Some("down"), Some("both")]);
+    let offsets = prop_oneof![2 => Just(Vec::new()), 3 => prop::collection::vec(3..14i64, 1..4)];
+    let within = prop_oneof![4 => 1..9i64, 1 => Just(15), 1 => Just(21)];
+    (within, factor, least(), least(), direction, offsets, any::<bool>()).prop_map(
+        |(within, factor, min_reference, min_current, direction, offsets, sum)| {
+            let number = |name: &str, number: Option<i128>| {
+                number.map_or(String::new(), |n| format!("        {name}: {}.{:03}\n", n / 1_000, n % 1_000))
+            };
+            let mut text = format!(
+                "        kind: spike\n        within: {within}s\n        factor: {}.{:02}\n{}{}",
+                factor / 100,
+                factor % 100,
+                number("min_reference", min_reference),
+                number("min_current", min_current)
+            );
+            if let Some(direction) = direction {
+                text += &format!("        direction: {direction}\n");
+            }
+            if !offsets.is_empty() {
+                let list: Vec<String> = offsets.iter().map(|seconds| format!("{seconds}s")).collect();
+                text += &format!("        offset: [{}]\n", list.join(", "));
+            }
+            text += if sum { "        sum: amount\n" } else { "" };
+            let spike = Spike {
+                within: within * 1_000,
+                offsets: offsets.iter().map(|seconds| seconds * 1_000).collect(),
+                factor,
+                min_reference: min_reference.unwrap_or(1_000),
+                min_current: min_current.unwrap_or(1_000),
+                up: direction != Some("down"),
+                down: matches!(direction, Some("down" | "both")),
+                sum,
+            };
+            (Shape::Spike(spike), text, 60_000)
+        },
+    )
 }
 
 /// Amounts as they stand in lines, with their thousandths; what is no number is null.
@@ -287,6 +339,46 @@ fn random_streams_raise_alerts() {
     assert!(told[0] > 150 && told[1] > 75 && told[2] > 15, "any, fired and ended, pending only: {told:?}");
 }
 
+/// The same for the kinds that look at history start, which few of all rules are.
+#[test]
+fn random_streams_raise_alerts_about_volume() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for kind in ["spike"] {
+        let (mut fired, mut ended) = (0, 0);
+        for _ in 0..200 {
+            let (_, text, span) = with_waits(volume()).new_tree(&mut runner).expect("a rule").current();
+            let events =
+                prop::collection::vec(event(span), 1..70).new_tree(&mut runner).expect("events").current();
+            if text.contains(kind) {
+                let alerts = by_engine(&text, true, &arrival(events, &[0], 1));
+                fired += usize::from(alerts.iter().any(|a| a.fired_at.is_some()));
+                ended += usize::from(alerts.iter().any(|a| a.fired_at.is_some() && a.ended_at.is_some()));
+            }
+        }
+        assert!(fired > 40 && ended > 30, "{kind}: {fired} {ended}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn engine_and_model_agree_about_volume(
+        ((rule, text, _span), events) in with_waits(volume()).prop_flat_map(|r| {
+            let span = r.2;
+            (Just(r), prop::collection::vec(event(span), 1..70))
+        }),
+        by_channel in any::<bool>(),
+        jitters in prop::collection::vec(0..100_000i64, 1..50),
+        disorder in 0..3usize,
+    ) {
+        let jitter = [1, rule.lateness, rule.lateness * 3 + 1_000][disorder];
+        let events = arrival(events, &jitters, jitter);
+        prop_assert_eq!(by_engine(&text, by_channel, &events), by_model(&rule, by_channel, &events), "{:?} {}", rule, text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -324,7 +416,7 @@ proptest! {
         let jitter = [1, rule.lateness, rule.lateness * 3 + 1_000][disorder];
         events = arrival(events, &jitters, jitter);
         // When all windows and delays are over a record that is no match.
-        let rest = if span > 100_000 { 1_900_000 } else { 25_000 };
+        let rest = if span > 100_000 { 1_900_000 } else { 70_000 };
         events.push(Event { offset: span + rest, code: "", channel: "", merchant: "" });
         let (rules, formats, batch) = loaded(&text, true, &events);
         let mut engine = Engine::new(Arc::new(rules), formats);

@@ -81,7 +81,7 @@ fn backtest(yaml: &str, lines: &[String]) -> Vec<Arc<Alert>> {
     engine.finish()
 }
 
-fn check(yaml: &str, lines: &[String], expect: &expect_test::Expect) {
+pub(super) fn check(yaml: &str, lines: &[String], expect: &expect_test::Expect) {
     let shown: Vec<_> = backtest(yaml, lines).iter().map(|alert| show_alert(alert)).collect();
     expect.assert_eq(&shown.join("\n"));
 }
