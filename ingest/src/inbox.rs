@@ -283,6 +283,19 @@ impl Parcel {
         drop(held.split(surplus));
     }
 
+    /// Takes over the rows of a parcel that came after this one, and its share of the budget. Neither was handed over.
+    pub(crate) fn absorb(&mut self, mut other: Parcel) {
+        for row in 0..other.batch.rows.len() {
+            self.batch.copy_row(&other.batch, row);
+        }
+        self.repeated += other.repeated;
+        match (&mut self.bytes, other.bytes.take()) {
+            (Some(held), Some(more)) => held.merge(more),
+            (none, more) => *none = more,
+        }
+        self.settle();
+    }
+
     /// Asks to be told when the batch is durable. An error there means that it never will be: do not acknowledge.
     pub fn when_durable(&mut self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();

@@ -152,6 +152,18 @@ impl ReadCounts {
     pub fn reject(&mut self, reason: Rejected) {
         self.rejected[reason as usize] += 1;
     }
+
+    /// Adds what a later read brought.
+    pub(crate) fn add(&mut self, later: &ReadCounts) {
+        let ReadCounts { frames, bytes, truncated, waiting, rejected } = later;
+        self.frames += frames;
+        self.bytes += bytes;
+        self.truncated += truncated;
+        self.waiting += waiting;
+        for (sum, count) in self.rejected.iter_mut().zip(rejected) {
+            *sum += count;
+        }
+    }
 }
 
 impl Ledger {

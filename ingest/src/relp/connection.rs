@@ -270,8 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let sheaf = Sheaf { parcel, read, decoded, messages: self.payloads.take_settled() };
         match &mut self.place {
             Place::Head(head) if !head.is_empty() || !sheaf.parcel.batch.rows.is_empty() => {
-                head.push(sheaf);
-                self.decide(false)
+                if head.push(sheaf) { self.decide(false) } else { Ok(()) }
             }
             _ => self.pass(sheaf),
         }

@@ -10,7 +10,8 @@ use crate::ledger::ReadCounts;
 
 /// What may be held back; beyond it what has come decides.
 const BYTES_MAX: usize = 4 << 20;
-const SHEAVES_MAX: usize = 64;
+/// What further reads bring is joined to the last sheaf: a sender may send a window byte by byte.
+const SHEAVES_MAX: usize = 16;
 
 /// What one read brought, ready to be handed over.
 #[derive(Debug)]
@@ -37,6 +38,15 @@ impl Sheaf {
         lines.extend(batch.rows.iter().map(|row| line_hash(batch.slice(row.frame))));
     }
 
+    /// Joins a later one to it.
+    fn join(&mut self, later: Sheaf) {
+        let Sheaf { parcel, read, decoded, messages } = later;
+        self.parcel.absorb(parcel);
+        self.read.add(&read);
+        crate::ledger::merge(&mut self.decoded, decoded);
+        self.messages += messages;
+    }
+
     /// Takes out its first `lines` lines: they repeat what was here before.
     fn repeat(&mut self, lines: usize) {
         self.parcel.batch.rows.drain(..lines);
@@ -45,10 +55,17 @@ impl Sheaf {
 }
 
 impl Head {
-    pub(super) fn push(&mut self, sheaf: Sheaf) {
+    /// Holds back what a read brought. Says whether lines were among it.
+    pub(super) fn push(&mut self, sheaf: Sheaf) -> bool {
+        let before = self.lines.len();
         sheaf.hash_into(&mut self.lines);
         self.bytes += sheaf.parcel.batch.bytes.len();
-        self.sheaves.push(sheaf);
+        let full = self.sheaves.len() >= SHEAVES_MAX;
+        match self.sheaves.last_mut() {
+            Some(last) if full => last.join(sheaf),
+            _ => self.sheaves.push(sheaf),
+        }
+        self.lines.len() > before
     }
 
     /// The hashes of its lines.
@@ -63,7 +80,7 @@ impl Head {
 
     /// Whether no more is to be waited for.
     pub(super) fn is_full(&self) -> bool {
-        self.lines.len() >= TAIL_LINES || self.bytes >= BYTES_MAX || self.sheaves.len() >= SHEAVES_MAX
+        self.lines.len() >= TAIL_LINES || self.bytes >= BYTES_MAX
     }
 
     /// Everything held back, without the first `repeated` lines.

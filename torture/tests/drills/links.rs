@@ -54,7 +54,6 @@ fn answers_lost() {
 }
 
 #[test]
-#[ignore = "a window sent again in more than 64 reads is counted as new: the head of a RELP session holds 64 parcels"]
 fn byte_by_byte() {
     let plan = |seed| -> Plan {
         let mut rng = Rng::new(60 + seed);

@@ -143,3 +143,26 @@ async fn after_a_restart_the_journal_tells_what_was_said() {
     assert_eq!(server.stored, ["d"]);
     server.assert_balanced();
 }
+
+/// A window sent again in more reads than parcels are held back was once counted as new.
+#[tokio::test(start_paused = true)]
+async fn a_replay_byte_by_byte_is_recognised() {
+    let lines: Vec<String> = (0..40).map(|n| format!("line {n}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut server = Server::new();
+    let mut client = server.connect();
+    client.say(said(&lines)).await;
+    server.settle(&mut client).await;
+    drop(client);
+    while server.connections.join_next().await.is_some() {}
+    let mut again = server.connect();
+    let text = said(&lines) + &frame(42, "syslog", "new");
+    for byte in text.as_bytes() {
+        again.say([*byte]).await;
+        server.settle(&mut again).await;
+    }
+    assert_eq!(again.take_heard(), welcome(0) + &answers(2..43));
+    assert_eq!(server.stored.len(), 41);
+    assert_eq!(server.shared.ledger.snapshot().duplicate, 40);
+    server.assert_balanced();
+}
