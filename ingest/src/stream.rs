@@ -32,15 +32,6 @@ pub(crate) struct StreamDecoder {
     decoded: DecodeCounts,
 }
 
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// By its sender: what is left is the last frame.
-    Closed,
-    /// By this node, perhaps in the middle of a frame: what is left is kept and flagged as cut.
-    Cut,
-}
-
 impl StreamDecoder {
     pub(crate) fn new(
         formats: Arc<FormatSet>,
@@ -117,15 +108,15 @@ impl StreamDecoder {
         (self.end - self.start).next_power_of_two().max(INITIAL_BUFFER_BYTES)
     }
 
-    /// The stream has ended.
-    pub(crate) fn finish(&mut self, end: End, recv_ms: InstantMs, batch: &mut Batch) {
+    /// The stream has ended: what is left may be half a line (its sender died) or a last line without its line feed.
+    /// It is kept and flagged as cut: never is a part taken for the whole.
+    pub(crate) fn finish(&mut self, recv_ms: InstantMs, batch: &mut Batch) {
         self.decode(recv_ms, batch);
         let before = batch.rows.len();
         while self.start < self.end {
             match self.framer.finish(&self.buf[self.start..self.end]) {
-                Step::Frame { start, end: stop, consumed, truncated } => {
-                    let frame = self.start + start..self.start + stop;
-                    self.push(batch, frame, recv_ms, truncated || end == End::Cut);
+                Step::Frame { start, end, consumed, .. } => {
+                    self.push(batch, self.start + start..self.start + end, recv_ms, true);
                     self.start += consumed.max(1);
                 }
                 Step::Bad { fault, consumed } => {

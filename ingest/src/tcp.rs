@@ -18,7 +18,7 @@ use crate::accept::{Acceptor, Arrival, down};
 use crate::config::{InputContext, InputError, ListenerConfig};
 use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
 use crate::ledger::Ledger;
-use crate::stream::{End, StreamDecoder};
+use crate::stream::StreamDecoder;
 use crate::tls::TlsServer;
 use crate::wire::Wire;
 
@@ -167,11 +167,11 @@ impl Session {
         match brought {
             Ok(Brought::Bytes(read)) => self.decoder.filled(*read, recv_ms, &mut parcel.batch),
             Ok(Brought::Nothing) => {}
-            Ok(Brought::End) => self.decoder.finish(End::Closed, recv_ms, &mut parcel.batch),
+            Ok(Brought::End) => self.decoder.finish(recv_ms, &mut parcel.batch),
             Err(error) => {
                 self.shared.ledger.read_error();
                 tracing::debug!(input = %self.shared.config.name, peer = %self.wire.peer(), %error, "connection broke");
-                self.decoder.finish(End::Cut, recv_ms, &mut parcel.batch);
+                self.decoder.finish(recv_ms, &mut parcel.batch);
             }
         }
     }
@@ -194,7 +194,7 @@ impl Session {
             }
             self.take(&brought, &mut parcel);
             let recv_ms = (self.shared.context.clock)();
-            self.decoder.finish(End::Cut, recv_ms, &mut parcel.batch);
+            self.decoder.finish(recv_ms, &mut parcel.batch);
             return self.hand_over(parcel);
         }
     }

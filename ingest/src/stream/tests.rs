@@ -43,7 +43,7 @@ struct Outcome {
     ledger: Ledger,
 }
 
-fn decode(stream: &mut StreamDecoder, reads: &[&[u8]], end: Option<End>) -> Outcome {
+fn decode(stream: &mut StreamDecoder, reads: &[&[u8]], ended: bool) -> Outcome {
     let ledger = Ledger::new("t".into());
     let mut rows = Vec::new();
     let mut collect = |stream: &mut StreamDecoder, batch: Batch| {
@@ -64,9 +64,9 @@ fn decode(stream: &mut StreamDecoder, reads: &[&[u8]], end: Option<End>) -> Outc
             collect(stream, batch);
         }
     }
-    if let Some(end) = end {
+    if ended {
         let mut batch = Batch::default();
-        stream.finish(end, 1, &mut batch);
+        stream.finish(1, &mut batch);
         collect(stream, batch);
     }
     Outcome { rows, ledger }
@@ -87,19 +87,17 @@ fn texts(outcome: &Outcome) -> Vec<&str> {
 }
 
 #[test]
-fn the_end_decides_what_half_a_line_is() {
-    let closed = decode(&mut stream(1024), &[b"one\ntw"], Some(End::Closed));
-    assert_eq!(closed.rows, [("one".to_owned(), false), ("tw".to_owned(), false)]);
-    let cut = decode(&mut stream(1024), &[b"one\ntw"], Some(End::Cut));
-    assert_eq!(cut.rows, [("one".to_owned(), false), ("tw".to_owned(), true)]);
-    assert_eq!(cut.ledger.snapshot().truncated, 1);
-    let open = decode(&mut stream(1024), &[b"one\ntw"], None);
+fn what_is_left_at_the_end_is_kept_and_flagged_as_cut() {
+    let ended = decode(&mut stream(1024), &[b"one\ntw"], true);
+    assert_eq!(ended.rows, [("one".to_owned(), false), ("tw".to_owned(), true)]);
+    assert_eq!(ended.ledger.snapshot().truncated, 1);
+    let open = decode(&mut stream(1024), &[b"one\ntw"], false);
     assert_eq!(texts(&open), ["one"]);
 }
 
 #[test]
 fn frames_that_hold_nothing_are_rejected_and_counted() {
-    let outcome = decode(&mut stream(1024), &[b"1 \n5 <14>\n\0"], Some(End::Closed));
+    let outcome = decode(&mut stream(1024), &[b"1 \n5 <14>\n\0"], true);
     let snapshot = outcome.ledger.snapshot();
     assert_eq!(snapshot.unaccounted(), 0, "{snapshot:?}");
 }
@@ -107,7 +105,7 @@ fn frames_that_hold_nothing_are_rejected_and_counted() {
 #[test]
 fn a_frame_waits_for_its_continuation_until_the_connection_is_idle() {
     let mut stream = joining();
-    let outcome = decode(&mut stream, &[b"a||b\nc||", b"d\n||e\n"], None);
+    let outcome = decode(&mut stream, &[b"a||b\nc||", b"d\n||e\n"], false);
     assert_eq!(texts(&outcome), ["a||b"]);
     let snapshot = outcome.ledger.snapshot();
     let LedgerSnapshot { received_frames, joined, handed_over, waiting, .. } = snapshot;
@@ -125,14 +123,14 @@ fn a_buffer_grows_with_its_sender_and_shrinks_when_it_is_idle() {
     let mut stream = stream(131_072);
     let line = [vec![b'x'; 100_000], vec![b'\n']].concat();
     let lines = line.repeat(30);
-    let outcome = decode(&mut stream, &[&lines], None);
+    let outcome = decode(&mut stream, &[&lines], false);
     assert_eq!(outcome.rows.len(), 30);
     assert_eq!(stream.space().len(), FULL_BUFFER_BYTES);
-    decode(&mut stream, &[&line[1..40_000]], None);
+    decode(&mut stream, &[&line[1..40_000]], false);
     assert!(stream.wants_idle());
     stream.idle(&mut Batch::default());
     assert_eq!((stream.buf.len(), stream.wants_idle()), (65_536, false), "half a line keeps its room");
-    let outcome = decode(&mut stream, &[&line[40_000..]], None);
+    let outcome = decode(&mut stream, &[&line[40_000..]], false);
     assert_eq!(outcome.rows[0].0.len(), 99_999);
     stream.idle(&mut Batch::default());
     assert_eq!(stream.space().len(), INITIAL_BUFFER_BYTES);
@@ -164,8 +162,8 @@ proptest! {
         places.sort_unstable();
         let reads: Vec<_> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
         let fresh = || if joins { joining() } else { stream(1024) };
-        let whole = decode(&mut fresh(), &[&bytes], Some(End::Closed));
-        let cut = decode(&mut fresh(), &reads, Some(End::Closed));
+        let whole = decode(&mut fresh(), &[&bytes], true);
+        let cut = decode(&mut fresh(), &reads, true);
         prop_assert_eq!(&whole.rows, &cut.rows);
         let (whole, cut) = (whole.ledger.snapshot(), cut.ledger.snapshot());
         prop_assert_eq!((whole.unaccounted(), whole.waiting), (0, 0));
