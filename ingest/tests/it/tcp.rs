@@ -70,14 +70,8 @@ async fn both_framings_on_one_connection() {
     .concat();
     let (got, snapshot) =
         with_client(&config(Protocol::Tcp), |to| async move { send(to, bytes.as_bytes()).await }).await;
-    let expected = [
-        "one\nwith a line feed",
-        "two",
-        "three, no header",
-        "four",
-        "five",
-        "six, perhaps half a line",
-    ];
+    let expected =
+        ["one\nwith a line feed", "two", "three, no header", "four", "five", "six, perhaps half a line"];
     assert_eq!(messages(&got), expected);
     assert!(got.iter().all(|record| record.source == "tcp/127.0.0.1"));
     let cut: Vec<bool> = got.iter().map(|record| record.truncated).collect();
