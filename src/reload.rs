@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use dashboards::ReloadCounters;
+use ingest::kill_point;
 use ingest::tls::TlsServer;
 
 use crate::clock::Clock;
@@ -71,6 +72,7 @@ impl Reload {
             }
             prepared.push((server, server.prepare(section)?));
         }
+        kill_point("K15");
         for (server, prepared) in prepared {
             server.install(prepared);
         }

@@ -232,6 +232,14 @@ impl Node {
         Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
     }
 
+    /// Lets it read its certificates again.
+    ///
+    /// # Errors
+    /// It is not up.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::SIGHUP)
+    }
+
     /// SIGTERM, and how it ended.
     ///
     /// # Errors

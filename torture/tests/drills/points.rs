@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use torture::drill::{Drill, Ends, Fate};
+use torture::node::Node;
 use torture::receiver::{Plan, Reply};
 use torture::rng::Rng;
 
@@ -16,6 +17,11 @@ const SMALL: &str = "journal: {segment_bytes: 65536, max_bytes: 16777216}\n";
 
 /// Ends the node [`KILLS`] times at `point`, each time after up to `skips` unharmed passes.
 fn drill(point: &str, skips: u64, more: &str, hook: Plan) {
+    drill_with(point, skips, more, hook, |_| Ok(()));
+}
+
+/// [`drill`] with something that is done to the node again and again.
+fn drill_with(point: &str, skips: u64, more: &str, hook: Plan, poke: fn(&Node) -> Result<()>) {
     let run = || -> Result<()> {
         let mut rng = Rng::new(7);
         let mut drill = Drill::new(point, &format!("{LISTENERS}{more}"), hook, None)?;
@@ -28,7 +34,7 @@ fn drill(point: &str, skips: u64, more: &str, hook: Plan) {
             Some(kills) if *kills >= KILLS => Fate::Live,
             _ => Fate::KillPoint { point: name.clone(), skips: rng.range(0, skips + 1), quota: 1_500 },
         };
-        drill.keep_up(fate, |_| Ok(load.progress()))?;
+        drill.keep_up(fate, |node| poke(node).map(|()| load.progress()))?;
         let passed = conclude(point, drill, load, false)?;
         let kills = passed.ends.get(point).copied().unwrap_or_default();
         ensure!(kills >= KILLS, "only {kills} kills: {:?}", passed.ends);
@@ -132,6 +138,11 @@ fn k13_segment_given_back() {
         Ok(())
     };
     run().unwrap_or_else(|e| panic!("{e:#}"));
+}
+
+#[test]
+fn k15_within_a_reload() {
+    drill_with("K15", 0, "", takes_all(), Node::reload);
 }
 
 #[test]
