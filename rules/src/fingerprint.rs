@@ -10,7 +10,7 @@ use record::{Format, ValueKey};
 
 use crate::alert::fnv1a;
 use crate::condition::test::{Test, TextTest};
-use crate::rule::{Distinct, Kind, Rule};
+use crate::rule::{Distinct, Kind, Rule, ThingKind, Things};
 
 /// Changed when states of an unchanged rule come to mean something else.
 const MEANING: &str = "1";
@@ -107,6 +107,7 @@ impl Meaning<'_> {
                     self.show(&number.normalize().to_string());
                 }
             }
+            Kind::Things(things) => self.things(things),
             Kind::Ratio { part, within_ms, bounds, min_total, confidence } => {
                 self.test(part.test());
                 self.show(&(within_ms, min_total));
@@ -114,6 +115,16 @@ impl Meaning<'_> {
                     self.show(&bound.map(|bound| bound.normalize().to_string()));
                 }
             }
+        }
+    }
+
+    fn things(&mut self, things: &Things) {
+        self.column(things.each);
+        self.show(&(things.count, things.resolve_after_ms));
+        things.roles().into_iter().for_each(|role| self.test(role.test()));
+        things.values().iter().for_each(|column| self.column(*column));
+        match &things.kind {
+            ThingKind::Unfinished { within_ms, skew_ms, .. } => self.show(&(within_ms, skew_ms)),
         }
     }
 

@@ -10,6 +10,10 @@ use record::{Decimal, Format, FormatId};
 use crate::condition::Condition;
 use crate::condition::duration::show_duration;
 
+mod things;
+
+pub(crate) use things::{ThingKind, Things};
+
 /// What annotation places may name besides the fields of `by` and the labels: values of the verdict.
 pub(crate) const TEMPLATE_NAMES: [&str; 9] = [
     "alertname",
@@ -142,6 +146,8 @@ pub(crate) enum Kind {
         /// Window length.
         within_ms: i64,
     },
+    /// Enough things of a key are bad.
+    Things(Things),
 }
 
 /// Most offsets of a `spike`.
@@ -246,6 +252,7 @@ impl Kind {
             Kind::Ratio { .. } => "ratio",
             Kind::Aggregate { .. } => "aggregate",
             Kind::Spike { .. } => "spike",
+            Kind::Things(things) => things.name(),
         }
     }
 
@@ -260,14 +267,21 @@ impl Kind {
             | Kind::Consecutive { .. }
             | Kind::Ratio { .. }
             | Kind::Aggregate { .. }
-            | Kind::Spike { .. } => None,
+            | Kind::Spike { .. }
+            | Kind::Things(_) => None,
         }
+    }
+
+    /// The column that names things.
+    pub(crate) fn thing_field(&self) -> Option<usize> {
+        if let Kind::Things(things) = self { Some(things.each) } else { None }
     }
 
     /// How far back it looks.
     pub(crate) fn within_ms(&self) -> i64 {
         match *self {
             Kind::Any { resolve_after_ms } => resolve_after_ms,
+            Kind::Things(ref things) => things.within_ms(),
             Kind::Frequency { within_ms, .. }
             | Kind::Sustained { within_ms, .. }
             | Kind::Consecutive { within_ms, .. }
@@ -329,6 +343,7 @@ impl Rule {
                 let what = spike.sum.map_or("number".to_owned(), |field| format!("sum of {}", column(field)));
                 format!("{what} within {} {}", show_duration(*within_ms), spike.show())
             }
+            Kind::Things(things) => things.summary(format),
         };
         if !self.by.is_empty() {
             let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();

@@ -77,6 +77,11 @@ impl Condition {
         self.test.holds(record)
     }
 
+    /// The condition that holds when this one and another do.
+    pub(crate) fn and(&self, other: Test) -> Self {
+        Self { test: Arc::new(Test::all(vec![self.test().clone(), other])) }
+    }
+
     /// What it asks.
     pub(crate) fn test(&self) -> &Test {
         &self.test

@@ -100,7 +100,7 @@ impl Test {
     }
 
     /// Joins tests of which one suffices, flattened, without repeats, cheapest first.
-    pub(super) fn any(tests: Vec<Test>) -> Test {
+    pub(crate) fn any(tests: Vec<Test>) -> Test {
         let mut flat = Vec::with_capacity(tests.len());
         for test in tests {
             match test {

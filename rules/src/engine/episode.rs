@@ -7,7 +7,7 @@ use std::sync::Arc;
 use record::InstantMs;
 
 use super::life::{Life, LifeEvent};
-use super::state::{Cause, Episode, Key, RuleState};
+use super::state::{Cause, Episode, Key, RuleState, Shape};
 use crate::alert::{alert_id, fingerprint};
 use crate::{Alert, AlertState, Change, Transition};
 
@@ -23,10 +23,15 @@ impl RuleState {
         let mut life = episode.map(|episode| episode.life).unwrap_or_default();
         let (mut events, told) = (Vec::new(), cause.out.len());
         for edge in &edges {
+            let gate = match self.shape {
+                Shape::Things(_) => "recovery",
+                _ if edge.reset => "reset",
+                _ => "window",
+            };
             if !edge.active
                 && let Some(episode) = self.episode_mut(slot)
             {
-                episode.gate = if edge.reset { "reset" } else { "window" };
+                episode.gate = gate;
             }
             life.set(edge.at, edge.active, delays, &mut events);
             for event in events.drain(..) {

@@ -11,14 +11,15 @@ pub(super) fn numbers(seed: u64, numbers: impl IntoIterator<Item = i64>) -> u64 
     bytes(seed, numbers.into_iter().flat_map(i64::to_le_bytes))
 }
 
-fn bytes(seed: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
+pub(super) fn bytes(seed: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(seed ^ 0xcbf2_9ce4_8422_2325, fnv1a)
 }
 
 impl RuleState {
-    /// Of the history start and all keys, whatever their order.
+    /// Of the history start, all things and all keys, whatever their order.
     pub(super) fn hash(&self) -> u64 {
-        self.keys.iter().fold(numbers(3, self.history.hash_numbers()), |sum, (_, key_bytes, key)| {
+        let seed = numbers(3, self.history.hash_numbers()).wrapping_add(self.things.hash());
+        self.keys.iter().fold(seed, |sum, (_, key_bytes, key)| {
             sum.wrapping_add(self.key_hash(bytes(1, key_bytes.iter().copied()), key))
         })
     }
@@ -37,6 +38,7 @@ impl RuleState {
                 let counts = counts.chain(numbers_held);
                 numbers(distinct.map(value).fold(seed, u64::wrapping_add), counts)
             }
+            Memory::Bad(bad) => numbers(seed, bad.hash_numbers()),
             Memory::Run(run) => numbers(seed, run.entries().iter().copied()),
         };
         let Some(episode) = &key.episode else { return memory };

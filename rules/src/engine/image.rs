@@ -18,13 +18,14 @@ use super::recent::{Kept, Recent};
 use super::run::Run;
 use super::schedule::{Marks, Schedule};
 use super::state::{Episode, Key, Memory, RuleState, Shape};
+use super::things::{Bad, Things};
 use super::window::Tally;
 use crate::alert::{alert_id, fingerprint};
 use crate::codec::{In, Out, Read};
 use crate::{Alert, AlertState, Reason};
 
 /// What may have ended activity, by the byte that stands for it.
-const GATES: [&str; 3] = ["", "reset", "window"];
+const GATES: [&str; 4] = ["", "reset", "window", "recovery"];
 
 impl RuleState {
     /// Appends the state; `lines` gets the numbers of the lines that alerts to come may show.
@@ -38,6 +39,11 @@ impl RuleState {
         out.signed(self.watermark);
         out.signed(self.frontier);
         self.values.write(out);
+        if let Shape::Things(_) = self.shape {
+            self.things.write(out, self.settings.samples > 0, lines);
+            out.number(counts.things_dropped);
+            out.number(counts.thing_records_dropped);
+        }
         let kept = self.kept(lines);
         self.recent.write(&kept, out);
         self.keys.write(out, |_, key, out| self.write_key(key, &kept, out));
@@ -59,6 +65,7 @@ impl RuleState {
         match &key.memory {
             Memory::Tally(tally) => tally.write(self.frontier, out),
             Memory::Run(run) => run.write(out),
+            Memory::Bad(bad) => bad.write(out),
         }
         out.number(self.recent.place(key.last_match, kept));
         key.marks.write(self.frontier, out);
@@ -83,6 +90,7 @@ impl RuleState {
                 (at(window.oldest(self.frontier - 1)), at(window.end_at_least(self.frontier - 1)))
             }
             Shape::Run(rule) => (from_ms - rule.within_ms, from_ms),
+            Shape::Things(_) => (from_ms, from_ms),
         };
         let oldest_ms = first_ms - self.settings.lateness_ms;
         let mut known = Vec::new();
@@ -120,6 +128,11 @@ impl RuleState {
         let fits = |bucket: i64| bucket.checked_mul(unit_ms).is_some_and(|at| at.unsigned_abs() < 1 << 60);
         read.check(self.frontier == NEVER || fits(self.frontier), "a bucket")?;
         let mut values = Values::read(read)?;
+        if let Shape::Things(_) = self.shape {
+            self.things = Things::read(read)?;
+            self.counts.things_dropped = read.counter()?;
+            self.counts.thing_records_dropped = read.counter()?;
+        }
         self.recent = Recent::read(read)?;
         let mut episodes = Vec::new();
         let keys = Keys::read(read, |slot, is_parked, read| {
@@ -152,6 +165,7 @@ impl RuleState {
         let memory = match self.shape {
             Shape::Window(_) => Memory::Tally(Tally::read(self.frontier, values, read)?),
             Shape::Run(_) => Memory::Run(Box::new(Run::read(read)?)),
+            Shape::Things(_) => Memory::Bad(Box::new(Bad::read(read, |thing| self.things.has_place(thing))?)),
         };
         let last_match = self.recent.number(read.number()?);
         let marks = Marks::read(self.frontier, read)?;

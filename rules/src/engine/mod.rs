@@ -34,6 +34,7 @@ mod settings;
 mod snapshot;
 mod spike;
 mod state;
+mod things;
 mod window;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ use self::recent::Match;
 use self::seen::Seen;
 use self::settings::Settings;
 use self::state::{Cause, RuleState, Sighting};
+use self::things::Look;
 use crate::index::{Hit, RuleIndex};
 use crate::rule::{Kind, Rule, Spike};
 use crate::{Alert, RuleSet, Transition};
@@ -70,6 +72,12 @@ pub struct RuleCounts {
     pub late: u64,
     /// Keys dropped at the bound.
     pub keys_dropped: u64,
+    /// Things dropped at the bound on things (ten for each key that the rule may have).
+    pub things_dropped: u64,
+    /// Records of things dropped at the bound of 256 a thing.
+    pub thing_records_dropped: u64,
+    /// Things remembered.
+    pub things: u64,
     /// Keys with state.
     pub keys: u64,
     /// Alerts that began to fire.
@@ -121,6 +129,8 @@ pub struct Engine {
 struct Scratch {
     key: Vec<u8>,
     distinct: Vec<u8>,
+    thing: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Engine {
@@ -277,6 +287,11 @@ impl Engine {
             Kind::Spike { spike: Spike { sum: Some(field), .. }, .. } => record.decimal(*field),
             _ => None,
         };
+        let Scratch { key, distinct, thing, value } = &mut self.scratch;
+        let look = match &rule.kind {
+            Kind::Things(things) => Some(Look::at(things, record, thing, value)),
+            _ => None,
+        };
         let seen = Sighting {
             found: Match {
                 at: event_ms,
@@ -285,11 +300,12 @@ impl Engine {
                 order: bytes(rule.order),
                 amount: bytes(rule.sum),
             },
-            key: &self.scratch.key,
-            distinct: (!self.scratch.distinct.is_empty()).then_some(&self.scratch.distinct),
+            key,
+            distinct: (!distinct.is_empty()).then_some(distinct),
             matched: hit.matched,
             part,
             number,
+            look,
         };
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
         state.advance(base, &mut cause);
@@ -349,7 +365,11 @@ impl Engine {
 
     /// Counters since the engine began.
     pub fn counts(&self) -> EngineCounts {
-        let of = |state: &RuleState| RuleCounts { keys: state.keys.len() as u64, ..state.counts.clone() };
+        let of = |state: &RuleState| RuleCounts {
+            keys: state.keys.len() as u64,
+            things: state.things.len() as u64,
+            ..state.counts.clone()
+        };
         EngineCounts { rules: self.states.iter().map(of).collect(), ..self.counts.clone() }
     }
 }

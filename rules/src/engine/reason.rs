@@ -17,7 +17,7 @@ use crate::rule::{Bounds, Kind, bounds};
 use crate::{Bucket, Reason, Sample};
 
 /// Orders and distinct values listed.
-const LISTED_MAX: usize = 100;
+pub(super) const LISTED_MAX: usize = 100;
 /// Matches looked through for orders and money; with more the numbers are at least so much.
 const MATCHES_MAX: usize = 10_000;
 /// Matches in a row from before the window (by more than the lateness) after which none inside is expected.
@@ -26,7 +26,7 @@ pub(super) const OUTSIDE_MAX: usize = 64;
 const BUCKETS_MAX: usize = 600;
 
 /// Text of a value or order as people see it.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -81,6 +81,7 @@ impl RuleState {
                 inside.map(|(_, count)| u64::from(count)).sum()
             }
             (Some(Memory::Run(run)), Shape::Run(rule)) => run.matches_at(rule, at).len() as u64,
+            (Some(Memory::Bad(bad)), _) => bad.count_at(at),
             _ => 0,
         }
     }
@@ -101,6 +102,11 @@ impl RuleState {
                 self.window_reason(window, tally, at, &mut reason)
             }
             (Some(Memory::Run(run)), Shape::Run(rule)) => self.run_reason(rule, run, at, &mut reason),
+            (Some(Memory::Bad(bad)), Shape::Things(rule)) => {
+                let found = self.things_reason(rule, (slot, bad), at, &mut reason);
+                self.tell_affected(found, lines, &mut reason);
+                return reason;
+            }
             _ => return reason,
         };
         self.affected(slot, from_ms, to_ms, lines, &mut reason);
@@ -181,7 +187,7 @@ impl RuleState {
                 }
                 ("spike".into(), words)
             }
-            Kind::Consecutive { .. } => (String::new(), String::new()),
+            Kind::Consecutive { .. } | Kind::Things(_) => (String::new(), String::new()),
         };
         (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
     }
@@ -265,6 +271,7 @@ impl RuleState {
             }
             Shape::Window(window) => (window.count, window.distinct),
             Shape::Run(rule) => (rule.count as u64, None),
+            Shape::Things(rule) => (rule.count, None),
         };
         let named = [("count", Some(count)), ("min", distinct.map(|distinct| distinct.min))];
         named.into_iter().filter_map(|(name, n)| n.map(|n| (name.to_owned(), n.to_string()))).collect()
@@ -278,8 +285,13 @@ impl RuleState {
             outside = if found.at < oldest_ms { outside + 1 } else { 0 };
             outside < OUTSIDE_MAX
         });
-        let mut found: Vec<Match<'_>> =
+        let found: Vec<Match<'_>> =
             near.filter(|found| found.at >= from_ms && found.at <= to_ms).take(MATCHES_MAX).collect();
+        self.tell_affected(found, lines, reason);
+    }
+
+    /// Orders, money and sample lines of matches.
+    fn tell_affected(&self, mut found: Vec<Match<'_>>, lines: &Lines, reason: &mut Reason) {
         found.sort_by_key(|found| (found.at, found.lsn));
         let (mut orders, mut paid, mut amount) = (HashSet::new(), HashSet::new(), None::<Decimal>);
         for found in &found {

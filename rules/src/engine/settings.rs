@@ -23,7 +23,7 @@ pub(super) struct Settings {
     pub(super) lateness_ms: i64,
     pub(super) settle_ms: i64,
     pub(super) kind: Kind,
-    /// Name of the column of `distinct`.
+    /// Name of the column of `distinct`, or of the one that names things.
     pub(super) distinct_name: String,
     /// Name of the column that is aggregated.
     pub(super) field_name: String,
@@ -55,6 +55,7 @@ impl Settings {
             distinct_name: rule
                 .kind
                 .distinct_field()
+                .or_else(|| rule.kind.thing_field())
                 .and_then(column)
                 .map(|c| c.name.to_string())
                 .unwrap_or_default(),

@@ -17,6 +17,7 @@ use super::recent::{self, Match, Recent};
 use super::run::{Edge, Run, RunRule};
 use super::schedule::{Marks, Schedule};
 use super::settings::Settings;
+use super::things::{Bad, Look, ThingRule, Things};
 use super::window::{Extra, Tally, Window};
 use super::{RuleCounts, distinct::Values};
 use crate::rule::Kind;
@@ -27,6 +28,7 @@ use crate::{Alert, Transition};
 pub(super) enum Shape {
     Window(Window),
     Run(RunRule),
+    Things(ThingRule),
 }
 
 /// What one key remembers.
@@ -34,6 +36,7 @@ pub(super) enum Shape {
 pub(super) enum Memory {
     Tally(Tally),
     Run(Box<Run>),
+    Bad(Box<Bad>),
 }
 
 /// An alert that is on.
@@ -72,6 +75,8 @@ pub(super) struct Sighting<'a> {
     pub(super) part: bool,
     /// `aggregate`: the value of its field.
     pub(super) number: Option<Decimal>,
+    /// Kinds about single things: what it says of one.
+    pub(super) look: Option<Look<'a>>,
 }
 
 /// What is going on while a rule is asked.
@@ -94,6 +99,7 @@ pub(super) struct RuleState {
     pub(super) waiting: Schedule,
     pub(super) recent: Recent,
     pub(super) values: Values,
+    pub(super) things: Things,
     pub(super) counts: RuleCounts,
     pub(super) history: History,
     /// Clock as last taken note of.
@@ -117,7 +123,7 @@ impl RuleState {
                 count: usize::try_from(*count).unwrap_or(usize::MAX).max(1),
                 within_ms: *within_ms,
             }),
-            (_, None) => unreachable!("every other kind is in buckets"),
+            (kind, None) => Shape::Things(ThingRule::of(kind).expect("every other kind is in buckets")),
         };
         Self {
             settings,
@@ -128,6 +134,7 @@ impl RuleState {
             waiting: Schedule::default(),
             recent: Recent::default(),
             values: Values::default(),
+            things: Things::new(),
             counts: RuleCounts::default(),
             history: History::new(NEVER),
             base: NEVER,
@@ -144,13 +151,14 @@ impl RuleState {
     pub(super) fn unit_ms(&self) -> i64 {
         match self.shape {
             Shape::Window(window) => window.unit_ms,
-            Shape::Run(_) => 1_000,
+            Shape::Run(_) | Shape::Things(_) => 1_000,
         }
     }
 
     /// The clock at which something is to be done: below it [`RuleState::advance`] need not be called.
     pub(super) fn deadline(&self) -> InstantMs {
-        let settle = self.schedule.first().map(|s| (s + 1) * self.unit_ms() + self.settings.lateness_ms);
+        let first = self.schedule.first().into_iter().chain(self.things.first()).min();
+        let settle = first.map(|s| (s + 1) * self.unit_ms() + self.settings.lateness_ms);
         let history = self.history.due(self.unit_ms()).map(|at| at + self.settings.lateness_ms);
         settle.into_iter().chain(self.waiting.first()).chain(history).min().unwrap_or(InstantMs::MAX)
     }
@@ -198,6 +206,7 @@ impl RuleState {
             }
         }
         self.frontier = first_open;
+        self.forget_things();
         for slot in std::mem::take(&mut self.again) {
             self.reconsider(slot, cause);
         }
@@ -224,6 +233,9 @@ impl RuleState {
         let late = at < self.watermark;
         self.counts.matched += 1;
         self.counts.late += u64::from(late);
+        if let Shape::Things(rule) = self.shape {
+            return self.take_thing(rule, seen, cause);
+        }
         if self.is_past(at) {
             return;
         }
@@ -257,6 +269,7 @@ impl RuleState {
         match self.shape {
             Shape::Window(window) => at.div_euclid(window.unit_ms) < window.oldest(self.frontier),
             Shape::Run(rule) => at <= self.watermark - rule.within_ms,
+            Shape::Things(_) => false,
         }
     }
 
@@ -270,6 +283,7 @@ impl RuleState {
         let memory = match self.shape {
             Shape::Window(_) => Memory::Tally(Tally::default()),
             Shape::Run(_) => Memory::Run(Box::new(Run::new(self.watermark))),
+            Shape::Things(_) => Memory::Bad(Box::new(Bad::new(self.watermark))),
         };
         let key = Key { memory, episode: None, last_match: recent::NONE, marks: Marks::default() };
         // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
@@ -277,14 +291,14 @@ impl RuleState {
     }
 
     /// The key must be looked at when bucket `s` is settled.
-    fn look_at(&mut self, slot: u32, s: i64) {
+    pub(super) fn look_at(&mut self, slot: u32, s: i64) {
         if self.keys.get_mut(slot).is_some_and(|key| key.marks.want(s, self.frontier)) {
             self.schedule.add(s, slot);
         }
     }
 
     /// Keeps the bound on keys; those with an alert that is on are parked and stay.
-    fn bound(&mut self) {
+    pub(super) fn bound(&mut self) {
         while self.keys.len() > self.keys_max {
             let Some(slot) = self.keys.oldest() else { return };
             self.forget(slot);
@@ -322,6 +336,12 @@ impl RuleState {
 
     /// Decides the instants before `until` of a key that is exact to the millisecond.
     fn decide(&mut self, slot: u32, until: InstantMs, cause: &mut Cause<'_>) {
+        if let (Some(Key { memory: Memory::Bad(bad), .. }), Shape::Things(rule)) =
+            (self.keys.get_mut(slot), self.shape)
+        {
+            bad.decide(rule.count, until, &mut self.edges);
+            return self.live(slot, until, cause);
+        }
         let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) else { return };
         let Shape::Run(rule) = self.shape else { return };
         run.decide(rule, until, &mut self.edges);
@@ -339,6 +359,7 @@ impl RuleState {
         let change = match (&key.memory, self.shape) {
             (Memory::Tally(tally), Shape::Window(window)) => window.next_due(tally, s, life.is_active()),
             (Memory::Run(run), Shape::Run(rule)) => run.next_due(rule).map(|at| at.div_euclid(unit_ms)),
+            (Memory::Bad(bad), _) => bad.next_due().map(|at| at.div_euclid(unit_ms)),
             _ => None,
         };
         let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));
@@ -359,6 +380,7 @@ impl RuleState {
                 window.first_active(tally, self.frontier, self.frontier).map(|s| s * window.unit_ms)
             }
             (Memory::Run(run), Shape::Run(rule)) => run.first_active(rule),
+            (Memory::Bad(bad), Shape::Things(rule)) if rule.early => bad.first_active(rule.count),
             _ => None,
         }
     }
@@ -398,7 +420,7 @@ impl RuleState {
     }
 
     /// Judges anew what is not settled of a key: raises what is active, withdraws what is not.
-    fn reconsider(&mut self, slot: u32, cause: &mut Cause<'_>) {
+    pub(super) fn reconsider(&mut self, slot: u32, cause: &mut Cause<'_>) {
         let Some(key) = self.keys.get(slot) else { return };
         let known = key.episode.as_ref().map(|episode| episode.life == Life::Idle);
         if known == Some(false) || (known.is_none() && (key.marks.is_waiting() || self.over.is_some())) {

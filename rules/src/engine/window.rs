@@ -194,7 +194,7 @@ impl Window {
                 let decides = Decides::Spike(SpikeRule::new(spike, unit_ms, steps));
                 Some(Window { unit_ms, steps, decides, ..window(1, within_ms, None) })
             }
-            Kind::Consecutive { .. } => None,
+            Kind::Consecutive { .. } | Kind::Things(_) => None,
         }
     }
 

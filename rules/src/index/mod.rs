@@ -83,7 +83,11 @@ impl RuleIndex {
         builders.resize_with(formats, Builder::default);
         for (position, rule) in (0_u32..).zip(rules) {
             let builder = &mut builders[usize::from(rule.format.0)];
-            builder.add(&rule.filter, Hit { rule: position, matched: true, reset: false });
+            let filter = match &rule.kind {
+                Kind::Things(things) => &rule.filter.and(things.needs()),
+                _ => &rule.filter,
+            };
+            builder.add(filter, Hit { rule: position, matched: true, reset: false });
             if let Kind::Consecutive { reset: Some(reset), .. } = &rule.kind {
                 builder.add(reset, Hit { rule: position, matched: false, reset: true });
             }

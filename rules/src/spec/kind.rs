@@ -7,6 +7,7 @@ use record::Decimal;
 use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::node::Entry;
+use super::things;
 use super::volume;
 use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
@@ -20,7 +21,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 8] = [
+pub(super) const KINDS: [KindSpec; 9] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -41,16 +42,21 @@ pub(super) const KINDS: [KindSpec; 8] = [
         keys: &["within", "factor", "direction", "offset", "min_reference", "min_current"],
         read: volume::spike,
     },
+    KindSpec {
+        name: "unfinished",
+        keys: &["each", "start", "finish", "within", "skew", "resolve_after", "count"],
+        read: things::unfinished,
+    },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 7] =
-    ["flatline", "unfinished", "sequence", "transition", "mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 6] =
+    ["flatline", "sequence", "transition", "mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;
 /// Most matches a threshold may ask for.
-const MAX_COUNT: u64 = 1_000_000_000;
+pub(super) const MAX_COUNT: u64 = 1_000_000_000;
 /// Greatest number that an aggregate is compared with: times the number of values it is still exact.
 pub(super) const MAX_BOUND: u64 = 1_000_000_000_000_000_000;
 /// Most distinct values a threshold may ask for: that many are kept one by one.
@@ -217,7 +223,7 @@ fn distinct(rule: &mut RuleReader<'_, '_>, has_steps: bool) -> Option<Option<Dis
     Some(Some(Distinct { field: field?, min: min?, per_step: per_step? }))
 }
 
-fn field(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<usize> {
+pub(super) fn field(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<usize> {
     let text = fields::text(entry, rule.report)?;
     rule.column(text)
 }

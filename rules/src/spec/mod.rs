@@ -23,6 +23,7 @@ mod node;
 mod place;
 mod report;
 mod template;
+mod things;
 mod volume;
 
 #[cfg(test)]

@@ -7,3 +7,5 @@ mod rule_files;
 mod sample;
 mod snapshots;
 mod streams;
+mod things;
+mod things_naive;

@@ -289,7 +289,7 @@ fn run_stands(of_key: &[(usize, &Seen)], count: usize, within: i64, instant: i64
 }
 
 /// From activity to the life of alerts: `for`, `keep_firing_for`, and what the end of the file leaves open.
-fn life(rule: &Rule, key: &str, activity: &[(i64, i64)], end: i64) -> Vec<Told> {
+pub(crate) fn life(rule: &Rule, key: &str, activity: &[(i64, i64)], end: i64) -> Vec<Told> {
     let mut told = Vec::new();
     let mut rest = activity.iter().copied().peekable();
     while let Some((from, mut until)) = rest.next() {

@@ -1,0 +1,175 @@
+//! When a thing is bad, from its records alone: each kind about single things as one pure function.
+//!
+//! Records stand in the order of (time, LSN). What is known later changes nothing at instants before it: badness at an
+//! instant follows from the records at or before it. Refuses to know: watermarks, keys' alerts, bounds.
+
+use record::{InstantMs, Lsn};
+
+use crate::rule::{Kind, ThingKind, Things};
+
+/// Records remembered per thing; beyond it the oldest are let go.
+pub(super) const RECORDS_MAX: usize = 256;
+
+/// `unfinished`: the record has `start`.
+const START: u32 = 1;
+/// `unfinished`: the record has `finish`.
+const FINISH: u32 = 2;
+
+/// A record of a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct Entry {
+    pub(in crate::engine) at: InstantMs,
+    pub(in crate::engine) lsn: Lsn,
+    /// Number in [`crate::engine::lines::Lines`].
+    pub(in crate::engine) line: u64,
+    /// Which of the rule's conditions hold, by bit.
+    pub(in crate::engine) roles: u32,
+    /// Key, value, order and amount, back to back.
+    pub(in crate::engine) texts: Box<[u8]>,
+    /// Where key, value and order end.
+    pub(in crate::engine) ends: [u32; 3],
+}
+
+impl Entry {
+    /// Bytes of the key of the record.
+    pub(in crate::engine) fn key(&self) -> &[u8] {
+        &self.texts[..self.ends[0] as usize]
+    }
+
+    /// Canonical bytes of what the kind compares.
+    pub(in crate::engine) fn value(&self) -> &[u8] {
+        &self.texts[self.ends[0] as usize..self.ends[1] as usize]
+    }
+
+    pub(in crate::engine) fn order(&self) -> &[u8] {
+        &self.texts[self.ends[1] as usize..self.ends[2] as usize]
+    }
+
+    pub(in crate::engine) fn amount(&self) -> &[u8] {
+        &self.texts[self.ends[2] as usize..]
+    }
+
+    fn has(&self, role: u32) -> bool {
+        self.roles & role != 0
+    }
+}
+
+/// A time for which a thing is bad: [from, until).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) struct Spell {
+    pub(in crate::engine) from: InstantMs,
+    pub(in crate::engine) until: InstantMs,
+    /// Position of the record whose key it counts for.
+    pub(in crate::engine) of: usize,
+    /// Position of the record that people are shown.
+    pub(in crate::engine) shown: usize,
+}
+
+/// Shape of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct ThingRule {
+    /// Bad things needed.
+    pub(in crate::engine) count: u64,
+    /// Raised before it is settled.
+    pub(in crate::engine) early: bool,
+    resolve_after_ms: i64,
+    within_ms: i64,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Unfinished { skew_ms: i64 },
+}
+
+impl ThingRule {
+    /// The shape of a kind; `None` for kinds that are not about single things.
+    pub(in crate::engine) fn of(kind: &Kind) -> Option<Self> {
+        let Kind::Things(things) = kind else { return None };
+        let Things { count, resolve_after_ms, ref kind, .. } = *things;
+        let (what, early) = match kind {
+            ThingKind::Unfinished { skew_ms, .. } => (What::Unfinished { skew_ms: *skew_ms }, false),
+        };
+        Some(Self { count, early, resolve_after_ms, within_ms: things.within_ms(), what })
+    }
+
+    /// A record this long before the watermark is not looked at: what it could still change is over.
+    pub(super) fn reach_ms(&self) -> Option<i64> {
+        let both = self.within_ms + self.resolve_after_ms;
+        match self.what {
+            What::Unfinished { skew_ms } => Some(both + skew_ms),
+        }
+    }
+
+    /// How long after its last record a thing is to be looked at again, to be forgotten if it can be.
+    pub(super) fn linger_ms(&self) -> i64 {
+        let both = self.within_ms + self.resolve_after_ms;
+        match self.what {
+            What::Unfinished { skew_ms } => 2 * (both + skew_ms),
+        }
+    }
+
+    /// All spells of a thing.
+    pub(super) fn spells(&self, entries: &[Entry]) -> Vec<Spell> {
+        match self.what {
+            What::Unfinished { skew_ms } => self.unfinished(entries, skew_ms).0,
+        }
+    }
+
+    /// Forgets the records that no instant from `settled` on depends on, nor any record that may still come.
+    pub(super) fn prune(&self, entries: &mut Vec<Entry>, settled: InstantMs) {
+        match self.what {
+            What::Unfinished { skew_ms } => {
+                let reach_ms = self.within_ms + self.resolve_after_ms + skew_ms;
+                self.fold(entries, settled - reach_ms, skew_ms);
+            }
+        }
+    }
+
+    /// Spells of `unfinished`, the start that is open in the end, and the last finish.
+    fn unfinished(&self, entries: &[Entry], skew_ms: i64) -> (Vec<Spell>, Option<usize>, Option<usize>) {
+        let (mut spells, mut open, mut finished) = (Vec::new(), None::<usize>, None::<usize>);
+        let bad_from = |start: usize| entries[start].at + self.within_ms;
+        let forgotten = |start: usize| bad_from(start) + self.resolve_after_ms;
+        let spell = |start: usize, until| Spell { from: bad_from(start), until, of: start, shown: start };
+        let mut next = 0;
+        for instant in entries.chunk_by(|a, b| a.at == b.at) {
+            let (first, at) = (next, instant[0].at);
+            next += instant.len();
+            if let Some(start) = open.take_if(|start| forgotten(*start) <= at) {
+                spells.push(spell(start, forgotten(start)));
+            }
+            // A finish at the instant of a start: it is not open, whichever came first.
+            if let Some(i) = instant.iter().position(|entry| entry.has(FINISH)) {
+                finished = Some(first + i);
+                if let Some(start) = open.take().filter(|start| bad_from(*start) < at) {
+                    spells.push(spell(start, at));
+                }
+            } else if open.is_none()
+                && finished.is_none_or(|finish| entries[finish].at < at - skew_ms)
+                && let Some(i) = instant.iter().position(|entry| entry.has(START))
+            {
+                open = Some(first + i);
+            }
+        }
+        spells.extend(open.map(|start| spell(start, forgotten(start))));
+        (spells, open, finished)
+    }
+
+    /// Of the records of `unfinished` up to `horizon` keeps what stands for all of them: the start that is open, the
+    /// last finish.
+    fn fold(&self, entries: &mut Vec<Entry>, horizon: InstantMs, skew_ms: i64) {
+        let past = entries.partition_point(|entry| entry.at <= horizon);
+        if past == 0 {
+            return;
+        }
+        let (_, open, finished) = self.unfinished(&entries[..past], skew_ms);
+        let open = open.filter(|&start| entries[start].at + self.within_ms + self.resolve_after_ms > horizon);
+        let finished = finished.filter(|&finish| entries[finish].at > horizon - skew_ms);
+        let mut i = 0;
+        entries.retain(|_| {
+            i += 1;
+            i > past || open == Some(i - 1) || finished == Some(i - 1)
+        });
+    }
+}

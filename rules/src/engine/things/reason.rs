@@ -1,0 +1,60 @@
+//! Why a key is active: the things that are bad, in numbers and in words.
+//!
+//! Refuses to know: whether the alert is early or settled.
+
+use record::InstantMs;
+
+use super::{Bad, ThingRule};
+use crate::Reason;
+use crate::condition::duration::show_duration;
+use crate::engine::reason::{LISTED_MAX, shown};
+use crate::engine::recent::Match;
+use crate::engine::state::RuleState;
+use crate::rule::{Kind, ThingKind};
+
+impl RuleState {
+    /// Fills in the things that are bad at an instant; returns the records that made them bad.
+    pub(in crate::engine) fn things_reason(
+        &self,
+        rule: ThingRule,
+        (slot, bad): (u32, &Bad),
+        at: InstantMs,
+        reason: &mut Reason,
+    ) -> Vec<Match<'_>> {
+        let (mut names, mut found) = (Vec::new(), Vec::new());
+        for thing in bad.at(at) {
+            names.push(shown(self.things.things.bytes(thing)));
+            let entries = self.things.entries(thing);
+            let holds = |from: InstantMs, until: InstantMs| from <= at && at < until;
+            let spells = rule.spells(entries).into_iter();
+            let of_key =
+                spells.filter(|s| holds(s.from, s.until) && entries[s.of].key() == self.keys.bytes(slot));
+            let mut shown: Vec<usize> = of_key.map(|spell| spell.shown).collect();
+            shown.sort_unstable();
+            shown.dedup();
+            found.extend(shown.into_iter().map(|i| {
+                let entry = &entries[i];
+                let (order, amount) = (entry.order(), entry.amount());
+                Match { at: entry.at, lsn: entry.lsn, line: entry.line, order, amount }
+            }));
+        }
+        names.sort_unstable();
+        reason.count = names.len() as u64;
+        reason.distinct_count = reason.count;
+        names.truncate(LISTED_MAX);
+        reason.distinct = names;
+        reason.kind = self.settings.kind.name().into();
+        reason.text = self.things_words(reason.count);
+        found
+    }
+
+    fn things_words(&self, count: u64) -> String {
+        let Kind::Things(things) = &self.settings.kind else { return String::new() };
+        let each = &self.settings.distinct_name;
+        match &things.kind {
+            ThingKind::Unfinished { within_ms, .. } => {
+                format!("{count} {each} begun and not finished within {}", show_duration(*within_ms))
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Kinds about single things (orders): what a thing is, what makes it bad, in words and in meaning.
+//!
+//! Refuses to know: YAML, what is remembered of a thing.
+
+use record::{Format, RecordRef};
+
+use crate::condition::Condition;
+use crate::condition::duration::show_duration;
+use crate::condition::test::Test;
+
+/// A rule about single things. Durations in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Things {
+    /// Column that names the thing; of `new_value` the field whose values are the things.
+    pub(crate) each: usize,
+    /// Bad things of a key needed.
+    pub(crate) count: u64,
+    /// How long a thing stays bad.
+    pub(crate) resolve_after_ms: i64,
+    /// What makes it bad.
+    pub(crate) kind: ThingKind,
+}
+
+/// What makes a thing bad.
+#[derive(Debug, Clone)]
+pub(crate) enum ThingKind {
+    /// It began and did not end in time.
+    Unfinished {
+        start: Condition,
+        finish: Condition,
+        /// Time it has.
+        within_ms: i64,
+        /// How far before the start a finish of it may lie.
+        skew_ms: i64,
+    },
+}
+
+impl Things {
+    /// Name as in rule files.
+    pub(crate) fn name(&self) -> &'static str {
+        match &self.kind {
+            ThingKind::Unfinished { .. } => "unfinished",
+        }
+    }
+
+    /// How far back it looks.
+    pub(crate) fn within_ms(&self) -> i64 {
+        match self.kind {
+            ThingKind::Unfinished { within_ms, .. } => within_ms,
+        }
+    }
+
+    /// Conditions of the roles that a record may have for a thing, by bit.
+    pub(crate) fn roles(&self) -> Vec<&Condition> {
+        match &self.kind {
+            ThingKind::Unfinished { start, finish, .. } => vec![start, finish],
+        }
+    }
+
+    /// The roles of a record, by bit.
+    pub(crate) fn roles_of(&self, record: &RecordRef<'_>) -> u32 {
+        let bit = |(i, condition): (usize, &Condition)| u32::from(condition.holds(record)) << i;
+        match &self.kind {
+            ThingKind::Unfinished { start, finish, .. } => {
+                [start, finish].into_iter().enumerate().map(bit).sum()
+            }
+        }
+    }
+
+    /// What must hold of a record, besides the filter, for it to be looked at.
+    pub(crate) fn needs(&self) -> Test {
+        let roles = self.roles().into_iter().map(|role| role.test().clone()).collect();
+        Test::all(vec![Test::Has(self.each), Test::any(roles)])
+    }
+
+    /// Columns whose values a thing remembers of each record.
+    pub(crate) fn values(&self) -> &[usize] {
+        match &self.kind {
+            ThingKind::Unfinished { .. } => &[],
+        }
+    }
+
+    /// Its shape in words.
+    pub(crate) fn summary(&self, format: &Format) -> String {
+        let column = |column: usize| format.columns().get(column).map_or("", |column| &*column.name);
+        let (count, each) = (self.count, column(self.each));
+        match &self.kind {
+            ThingKind::Unfinished { within_ms, .. } => {
+                format!("at least {count} {each} begun and not finished within {}", show_duration(*within_ms))
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The kinds about single things: their keys become a [`Kind`].
+//!
+//! Refuses to know: common keys of rules, what the kinds mean.
+
+use super::fields;
+use super::group::RuleReader;
+use super::kind::{MAX_COUNT, field};
+use crate::condition::Condition;
+use crate::rule::{Kind, ThingKind, Things};
+
+/// How long a thing stays bad.
+const RESOLVE_AFTER_MS: i64 = 3_600_000;
+/// How far before the start the finish of an order may lie.
+const SKEW_MS: i64 = 1_000;
+/// The field that names the thing.
+const EACH: &str = "order_no";
+
+pub(super) fn unfinished(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let (start, finish) = (condition(rule, "start"), condition(rule, "finish"));
+    let within = needed(rule, "within");
+    let skew = duration(rule, "skew", 0, SKEW_MS);
+    things(rule, |_| {
+        Some(ThingKind::Unfinished { start: start?, finish: finish?, within_ms: within?, skew_ms: skew? })
+    })
+}
+
+/// The keys that all of them have, and what is their own.
+fn things(
+    rule: &mut RuleReader<'_, '_>,
+    own: impl FnOnce(&mut RuleReader<'_, '_>) -> Option<ThingKind>,
+) -> Option<Kind> {
+    let each = match rule.fields.entry("each") {
+        Some(entry) => field(rule, entry),
+        None => {
+            let found = rule.format.column(EACH);
+            if found.is_none() {
+                rule.missing(&format!("`each`: the format has no `{EACH}`"));
+            }
+            found
+        }
+    };
+    let kind = own(rule);
+    common(rule, each, kind)
+}
+
+fn common(rule: &mut RuleReader<'_, '_>, each: Option<usize>, kind: Option<ThingKind>) -> Option<Kind> {
+    let count = match rule.fields.entry("count") {
+        Some(entry) => fields::whole(entry, 1, MAX_COUNT, rule.report),
+        None => Some(1),
+    };
+    let resolve_after = duration(rule, "resolve_after", 1, RESOLVE_AFTER_MS);
+    Some(Kind::Things(Things { each: each?, count: count?, resolve_after_ms: resolve_after?, kind: kind? }))
+}
+
+fn condition(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<Condition> {
+    rule.need(key).and_then(|entry| rule.condition(entry))
+}
+
+fn needed(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
+    rule.need(key)?;
+    duration(rule, key, 1, 0)
+}
+
+/// A duration of at least so many milliseconds.
+fn duration(rule: &mut RuleReader<'_, '_>, key: &str, least_ms: i64, default_ms: i64) -> Option<i64> {
+    let Some(entry) = rule.fields.entry(key) else { return Some(default_ms) };
+    let ms = fields::duration(entry, rule.report)?;
+    if ms < least_ms {
+        rule.report.error(entry.value.at, format!("`{key}` must be at least {least_ms}ms"));
+        return None;
+    }
+    Some(ms)
+}
