@@ -125,6 +125,7 @@ impl Meaning<'_> {
         things.values().iter().for_each(|column| self.column(*column));
         match &things.kind {
             ThingKind::Unfinished { within_ms, skew_ms, .. } => self.show(&(within_ms, skew_ms)),
+            ThingKind::Transition { allowed, .. } => self.show(allowed),
         }
     }
 

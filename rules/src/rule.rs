@@ -12,7 +12,7 @@ use crate::condition::duration::show_duration;
 
 mod things;
 
-pub(crate) use things::{ThingKind, Things};
+pub(crate) use things::{Allowed, ThingKind, Things};
 
 /// What annotation places may name besides the fields of `by` and the labels: values of the verdict.
 pub(crate) const TEMPLATE_NAMES: [&str; 9] = [

@@ -18,7 +18,7 @@ use super::recent::{Kept, Recent};
 use super::run::Run;
 use super::schedule::{Marks, Schedule};
 use super::state::{Episode, Key, Memory, RuleState, Shape};
-use super::things::{Bad, Things};
+use super::things::Bad;
 use super::window::Tally;
 use crate::alert::{alert_id, fingerprint};
 use crate::codec::{In, Out, Read};
@@ -129,7 +129,7 @@ impl RuleState {
         read.check(self.frontier == NEVER || fits(self.frontier), "a bucket")?;
         let mut values = Values::read(read)?;
         if let Shape::Things(_) = self.shape {
-            self.things = Things::read(read)?;
+            self.things.fill(read)?;
             self.counts.things_dropped = read.counter()?;
             self.counts.thing_records_dropped = read.counter()?;
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use record::FormatSet;
 
 use super::life::Delays;
-use crate::rule::{Kind, Rule, Spike};
+use crate::rule::{Kind, Rule, Spike, ThingKind, Things};
 
 /// A rule's constants.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Settings {
     pub(super) kind: Kind,
     /// Name of the column of `distinct`, or of the one that names things.
     pub(super) distinct_name: String,
-    /// Name of the column that is aggregated.
+    /// Name of the column that is aggregated, or whose changes are watched.
     pub(super) field_name: String,
     /// The rule's format has orders; else every match is its own.
     pub(super) has_orders: bool,
@@ -60,7 +60,9 @@ impl Settings {
                 .map(|c| c.name.to_string())
                 .unwrap_or_default(),
             field_name: match &rule.kind {
-                Kind::Aggregate { field, .. } | Kind::Spike { spike: Spike { sum: Some(field), .. }, .. } => {
+                Kind::Aggregate { field, .. }
+                | Kind::Spike { spike: Spike { sum: Some(field), .. }, .. }
+                | Kind::Things(Things { kind: ThingKind::Transition { field, .. }, .. }) => {
                     column(*field).map(|c| c.name.to_string()).unwrap_or_default()
                 }
                 _ => String::new(),

@@ -126,7 +126,6 @@ impl RuleState {
             (kind, None) => Shape::Things(ThingRule::of(kind).expect("every other kind is in buckets")),
         };
         Self {
-            settings,
             shape,
             keys: Keys::new(),
             keys_max: keys_max.max(1),
@@ -134,7 +133,8 @@ impl RuleState {
             waiting: Schedule::default(),
             recent: Recent::default(),
             values: Values::default(),
-            things: Things::new(),
+            things: Things::new(&settings.kind),
+            settings,
             counts: RuleCounts::default(),
             history: History::new(NEVER),
             base: NEVER,
@@ -359,7 +359,11 @@ impl RuleState {
         let change = match (&key.memory, self.shape) {
             (Memory::Tally(tally), Shape::Window(window)) => window.next_due(tally, s, life.is_active()),
             (Memory::Run(run), Shape::Run(rule)) => run.next_due(rule).map(|at| at.div_euclid(unit_ms)),
-            (Memory::Bad(bad), _) => bad.next_due().map(|at| at.div_euclid(unit_ms)),
+            (Memory::Bad(bad), _) => {
+                // Until it is past, another alert may begin at the instant of one that was withdrawn.
+                let raised = self.raised.get(&slot).copied().filter(|&at| at >= (s + 1) * unit_ms);
+                bad.next_due().or(raised).map(|at| at.div_euclid(unit_ms))
+            }
             _ => None,
         };
         let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));

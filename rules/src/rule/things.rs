@@ -2,6 +2,9 @@
 //!
 //! Refuses to know: YAML, what is remembered of a thing.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use record::{Format, RecordRef};
 
 use crate::condition::Condition;
@@ -21,9 +24,14 @@ pub(crate) struct Things {
     pub(crate) kind: ThingKind,
 }
 
+/// Values that may follow a value, as canonical texts.
+pub(crate) type Allowed = Arc<BTreeMap<Box<[u8]>, BTreeSet<Box<[u8]>>>>;
+
 /// What makes a thing bad.
 #[derive(Debug, Clone)]
 pub(crate) enum ThingKind {
+    /// A field changed from one value to another that may not follow it.
+    Transition { field: usize, allowed: Allowed },
     /// It began and did not end in time.
     Unfinished {
         start: Condition,
@@ -40,6 +48,7 @@ impl Things {
     pub(crate) fn name(&self) -> &'static str {
         match &self.kind {
             ThingKind::Unfinished { .. } => "unfinished",
+            ThingKind::Transition { .. } => "transition",
         }
     }
 
@@ -47,6 +56,7 @@ impl Things {
     pub(crate) fn within_ms(&self) -> i64 {
         match self.kind {
             ThingKind::Unfinished { within_ms, .. } => within_ms,
+            ThingKind::Transition { .. } => 0,
         }
     }
 
@@ -54,6 +64,7 @@ impl Things {
     pub(crate) fn roles(&self) -> Vec<&Condition> {
         match &self.kind {
             ThingKind::Unfinished { start, finish, .. } => vec![start, finish],
+            ThingKind::Transition { .. } => Vec::new(),
         }
     }
 
@@ -64,19 +75,25 @@ impl Things {
             ThingKind::Unfinished { start, finish, .. } => {
                 [start, finish].into_iter().enumerate().map(bit).sum()
             }
+            ThingKind::Transition { .. } => 0,
         }
     }
 
     /// What must hold of a record, besides the filter, for it to be looked at.
     pub(crate) fn needs(&self) -> Test {
-        let roles = self.roles().into_iter().map(|role| role.test().clone()).collect();
-        Test::all(vec![Test::Has(self.each), Test::any(roles)])
+        let roles = || self.roles().into_iter().map(|role| role.test().clone()).collect();
+        let own = match &self.kind {
+            ThingKind::Transition { field, .. } => Test::Has(*field),
+            ThingKind::Unfinished { .. } => Test::any(roles()),
+        };
+        Test::all(vec![Test::Has(self.each), own])
     }
 
     /// Columns whose values a thing remembers of each record.
     pub(crate) fn values(&self) -> &[usize] {
         match &self.kind {
             ThingKind::Unfinished { .. } => &[],
+            ThingKind::Transition { field, .. } => std::slice::from_ref(field),
         }
     }
 
@@ -87,6 +104,9 @@ impl Things {
         match &self.kind {
             ThingKind::Unfinished { within_ms, .. } => {
                 format!("at least {count} {each} begun and not finished within {}", show_duration(*within_ms))
+            }
+            ThingKind::Transition { field, .. } => {
+                format!("at least {count} {each} with a change of {} that is not allowed", column(*field))
             }
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 9] = [
+pub(super) const KINDS: [KindSpec; 10] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -47,11 +47,15 @@ pub(super) const KINDS: [KindSpec; 9] = [
         keys: &["each", "start", "finish", "within", "skew", "resolve_after", "count"],
         read: things::unfinished,
     },
+    KindSpec {
+        name: "transition",
+        keys: &["each", "field", "allowed", "resolve_after", "count"],
+        read: things::transition,
+    },
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 6] =
-    ["flatline", "sequence", "transition", "mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 5] = ["flatline", "sequence", "mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;

@@ -2,11 +2,17 @@
 //!
 //! Refuses to know: common keys of rules, what the kinds mean.
 
-use super::fields;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use record::ColumnType;
+
+use super::fields::{self, Fields, Text};
 use super::group::RuleReader;
 use super::kind::{MAX_COUNT, field};
+use super::node::Entry;
 use crate::condition::Condition;
-use crate::rule::{Kind, ThingKind, Things};
+use crate::rule::{Allowed, Kind, ThingKind, Things};
 
 /// How long a thing stays bad.
 const RESOLVE_AFTER_MS: i64 = 3_600_000;
@@ -22,6 +28,49 @@ pub(super) fn unfinished(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     things(rule, |_| {
         Some(ThingKind::Unfinished { start: start?, finish: finish?, within_ms: within?, skew_ms: skew? })
     })
+}
+
+pub(super) fn transition(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let field = rule.need("field").and_then(|entry| field(rule, entry));
+    let entry = rule.need("allowed");
+    let allowed = entry.and_then(|entry| allowed(rule, entry, field?));
+    things(rule, |_| Some(ThingKind::Transition { field: field?, allowed: allowed? }))
+}
+
+/// `allowed: {a: [b, ...]}`, as canonical texts of the field's type.
+fn allowed(rule: &mut RuleReader<'_, '_>, entry: &Entry, field: usize) -> Option<Allowed> {
+    let map = Fields::of(&entry.value, "`allowed`", rule.report)?;
+    let mut allowed: BTreeMap<Box<[u8]>, BTreeSet<Box<[u8]>>> = BTreeMap::new();
+    let mut fits = true;
+    for entry in map.entries() {
+        let from = canonical(rule, field, Text { at: entry.key_at, text: &entry.key });
+        // A value that nothing may follow: `a: []`.
+        let to = fields::texts(entry, rule.report);
+        let to: Option<Vec<_>> =
+            to.and_then(|texts| texts.into_iter().map(|text| canonical(rule, field, text)).collect());
+        match (from, to) {
+            (Some(from), Some(to)) => allowed.entry(from).or_default().extend(to),
+            _ => fits = false,
+        }
+    }
+    fits.then(|| Arc::new(allowed))
+}
+
+/// A value as the engine compares it.
+fn canonical(rule: &mut RuleReader<'_, '_>, field: usize, value: Text<'_>) -> Option<Box<[u8]>> {
+    let column = &rule.format.columns()[field];
+    if column.kind == ColumnType::String {
+        return Some(value.text.as_bytes().into());
+    }
+    match column.kind.parse(value.text) {
+        Ok(parsed) => Some(parsed.to_key().label().as_bytes().into()),
+        Err(_) => {
+            let message =
+                format!("`{}` is no {} as `{}` has them", value.text, column.kind.name(), column.name);
+            rule.report.error(value.at, message);
+            None
+        }
+    }
 }
 
 /// The keys that all of them have, and what is their own.

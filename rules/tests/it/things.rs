@@ -91,7 +91,27 @@ fn length() -> impl Strategy<Value = i64> {
 }
 
 fn kind() -> impl Strategy<Value = (Kind, String)> {
-    prop_oneof![unfinished()]
+    prop_oneof![unfinished(), transition()]
+}
+
+fn transition() -> impl Strategy<Value = (Kind, String)> {
+    let allowed = prop::sample::select(vec![
+        vec![],
+        vec![("M1", "M2"), ("M2", "M3")],
+        vec![("M1", "M2"), ("M2", "M1"), ("M2", "M3"), ("M3", "M3")],
+        vec![("M1", "M2"), ("M1", "M3"), ("M2", "M1"), ("M3", "M2"), ("M3", "M1")],
+    ]);
+    allowed.prop_map(|allowed| {
+        let next = |from: &str| {
+            let to = allowed.iter().filter(|(a, _)| *a == from).map(|(_, b)| *b).collect::<Vec<_>>();
+            if to.is_empty() { String::new() } else { format!("{from}: [{}], ", to.join(", ")) }
+        };
+        let map: String = ["M1", "M2", "M3"].map(next).concat();
+        let map = map.trim_end_matches(", ");
+        let text =
+            format!("        kind: transition\n        field: merchant_no\n        allowed: {{{map}}}\n");
+        (Kind::Transition { allowed }, text)
+    })
 }
 
 fn unfinished() -> impl Strategy<Value = (Kind, String)> {
@@ -157,6 +177,7 @@ fn arrivals(entries: &[Entry], by_channel: bool) -> Vec<Arrival> {
         key: if by_channel { event.channel.to_owned() } else { String::new() },
         thing: event.order.to_owned(),
         passes: !event.code.ends_with('-'),
+        value: event.merchant.to_owned(),
         roles: ROLES.iter().map(|role| event.code.contains(role)).collect(),
     };
     entries.iter().map(|e| Arrival { recv: e.recv, rec: e.event.as_ref().map(rec) }).collect()
@@ -458,4 +479,100 @@ fn things_are_bounded_and_those_that_are_not_bad_go_first() {
     let counts = &engine.counts().rules[0];
     assert_eq!((counts.things, counts.things_dropped), (10, 2));
     assert_eq!(engine.alerts()[0].reason.distinct, ["o0"]);
+}
+
+const TRANSITION: &str = "kind: transition
+    field: response_code
+    allowed: {S: [P, F], P: [F]}
+    by: [channel]
+    resolve_after: 10s";
+
+#[test]
+fn a_change_that_is_not_listed_is_bad_from_its_second_value() {
+    // F may go nowhere; the allowed change that follows does not end it
+    let changes =
+        [(0, "a", "S", "GHT"), (1_000, "a", "F", "GHT"), (2_000, "a", "S", "UMP"), (3_000, "a", "P", "GHT")];
+    check(
+        TRANSITION,
+        &changes,
+        &expect_test::expect![
+            "UMP 2000 2000 12000: 1 order_no with a change of response_code that is not allowed [a]"
+        ],
+    );
+    // null between them and a value that stays are no changes
+    check(TRANSITION, &[(0, "a", "S", ""), (1, "a", "", ""), (2, "a", "S", "")], &expect_test::expect![""]);
+    // equal instants by LSN
+    check(
+        TRANSITION,
+        &[(0, "a", "F", ""), (0, "a", "S", "")],
+        &expect_test::expect![
+            " 0 0 10000: 1 order_no with a change of response_code that is not allowed [a]"
+        ],
+    );
+    check(TRANSITION, &[(0, "a", "S", ""), (0, "a", "F", "")], &expect_test::expect![""]);
+    // the earlier value is remembered however long ago it was; badness that touches is one
+    check(
+        TRANSITION,
+        &[(0, "a", "F", ""), (70_000, "a", "S", ""), (80_000, "a", "X", "")],
+        &expect_test::expect![
+            " 70000 70000 90000: 1 order_no with a change of response_code that is not allowed [a]"
+        ],
+    );
+}
+
+/// Transitions of a live engine: receive time in milliseconds, order and code as the record's time says.
+fn check_live(rule: &str, records: &[(i64, i64, &'static str, &'static str)], expect: &expect_test::Expect) {
+    let entry = |&(recv, offset, order, code)| Entry {
+        recv: Some(START + recv),
+        event: Some(Event { offset, order, code, channel: "", merchant: "", delay: 0 }),
+    };
+    let entries: Vec<Entry> = records.iter().map(entry).collect();
+    let text: String = rule.lines().map(|line| format!("        {}\n", line.trim())).collect();
+    let (rules, formats) = load(&text);
+    let mut engine = Engine::new(rules, Arc::clone(&formats));
+    let mut out = Vec::new();
+    engine.judge(&batch(&formats, &entries), &mut out);
+    let show = |t: &Transition| {
+        let early = if t.early { " early" } else { "" };
+        let ended = t.alert.ended_ms.map_or("-".to_owned(), |at| (at - START).to_string());
+        let things = t.alert.reason.distinct.join(" ");
+        format!("{} {:?}{early} {} {ended} [{things}]", t.lsn, t.change, t.alert.active_ms - START)
+    };
+    expect.assert_eq(&out.iter().map(show).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_record_that_comes_between_withdraws_an_early_change() {
+    let between = [(0, 0, "a", "S"), (2_000, 2_000, "a", "X"), (2_500, 1_000, "a", "X")];
+    check_live(TRANSITION, &between, &expect_test::expect!["2 Fired early 2000 - [a]"]);
+    let rule = TRANSITION.replace("P: [F]", "P: [F, X]");
+    let contradicted =
+        [(0, 0, "a", "S"), (2_000, 2_000, "a", "X"), (2_500, 1_000, "a", "P"), (9_000, 9_000, "", "")];
+    check_live(
+        &rule,
+        &contradicted,
+        &expect_test::expect![[r#"
+        2 Fired early 2000 - [a]
+        3 Withdrawn early 2000 2000 [a]"#]],
+    );
+    // confirmed when it is settled, resolved ten seconds after it
+    let confirmed =
+        [(0, 0, "a", "S"), (2_000, 2_000, "a", "X"), (9_000, 9_000, "", ""), (30_000, 30_000, "", "")];
+    check_live(
+        &rule,
+        &confirmed,
+        &expect_test::expect![[r#"
+        2 Fired early 2000 - [a]
+        3 Updated 2000 - [a]
+        4 Resolved 2000 12000 [a]"#]],
+    );
+    let settled = format!("{rule}\nsettle: 2s");
+    check_live(&settled, &contradicted, &expect_test::expect![""]);
+    check_live(
+        &settled,
+        &confirmed,
+        &expect_test::expect![[r#"
+        3 Fired 2000 - [a]
+        4 Resolved 2000 12000 [a]"#]],
+    );
 }

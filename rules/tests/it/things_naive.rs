@@ -18,6 +18,8 @@ pub(crate) struct Rec {
     pub(crate) passes: bool,
     /// First, second, ... condition of the kind holds.
     pub(crate) roles: Vec<bool>,
+    /// Value of the field that the kind looks at; empty: null.
+    pub(crate) value: String,
 }
 
 /// What the journal brings: a record or a tick.
@@ -31,6 +33,7 @@ pub(crate) struct Arrival {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Unfinished { within: i64, skew: i64 },
+    Transition { allowed: Vec<(&'static str, &'static str)> },
 }
 
 /// A rule.
@@ -72,6 +75,12 @@ fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64) -> BTreeSet<String> {
     let past: Vec<&Rec> = past.into_iter().map(|(_, r)| *r).collect();
     let lasts = |from: i64| from <= t && t < from + rule.resolve_after;
     match rule.kind {
+        Kind::Transition { ref allowed } => {
+            let with: Vec<&&Rec> = past.iter().filter(|r| !r.value.is_empty()).collect();
+            let wrong = |a: &str, b: &str| a != b && !allowed.iter().any(|&(from, to)| from == a && to == b);
+            let pairs = with.windows(2).filter(|p| wrong(&p[0].value, &p[1].value) && lasts(p[1].at));
+            pairs.map(|p| p[1].key.clone()).collect()
+        }
         Kind::Unfinished { within, skew } => {
             let mut open: Option<&Rec> = None;
             for r in &past {
@@ -95,7 +104,10 @@ fn instants(rule: &Rule, recs: &[Rec], marks: &[i64], end: i64) -> Vec<i64> {
     let mut all: BTreeSet<i64> = marks.iter().copied().collect();
     let r = rule.resolve_after;
     for rec in recs {
-        let Kind::Unfinished { within, .. } = rule.kind;
+        let within = match rule.kind {
+            Kind::Unfinished { within, .. } => within,
+            Kind::Transition { .. } => 0,
+        };
         all.extend([0, within, r, within + r].map(|d| rec.at + d));
     }
     let lowest = recs.iter().map(|r| r.at).min().unwrap_or(end);
@@ -110,6 +122,7 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
     let end = end.unwrap_or(highest.div_euclid(1_000) * 1_000 + 1_000);
     let reach = match rule.kind {
         Kind::Unfinished { within, skew } => Some(within + rule.resolve_after + skew),
+        Kind::Transition { .. } => None,
     };
     // Records that are looked at, with their place in the order of arrival.
     let looked_at: Vec<(usize, &Rec)> = arrivals

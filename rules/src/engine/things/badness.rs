@@ -5,7 +5,7 @@
 
 use record::{InstantMs, Lsn};
 
-use crate::rule::{Kind, ThingKind, Things};
+use crate::rule::{Allowed, Kind, ThingKind, Things};
 
 /// Records remembered per thing; beyond it the oldest are let go.
 pub(super) const RECORDS_MAX: usize = 256;
@@ -80,6 +80,7 @@ pub(in crate::engine) struct ThingRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Unfinished { skew_ms: i64 },
+    Transition,
 }
 
 impl ThingRule {
@@ -89,6 +90,7 @@ impl ThingRule {
         let Things { count, resolve_after_ms, ref kind, .. } = *things;
         let (what, early) = match kind {
             ThingKind::Unfinished { skew_ms, .. } => (What::Unfinished { skew_ms: *skew_ms }, false),
+            ThingKind::Transition { .. } => (What::Transition, true),
         };
         Some(Self { count, early, resolve_after_ms, within_ms: things.within_ms(), what })
     }
@@ -98,6 +100,7 @@ impl ThingRule {
         let both = self.within_ms + self.resolve_after_ms;
         match self.what {
             What::Unfinished { skew_ms } => Some(both + skew_ms),
+            What::Transition => None,
         }
     }
 
@@ -106,14 +109,28 @@ impl ThingRule {
         let both = self.within_ms + self.resolve_after_ms;
         match self.what {
             What::Unfinished { skew_ms } => 2 * (both + skew_ms),
+            What::Transition => both,
         }
     }
 
-    /// All spells of a thing.
-    pub(super) fn spells(&self, entries: &[Entry]) -> Vec<Spell> {
+    /// All spells of a thing; `allowed` is that of `transition`.
+    pub(super) fn spells(&self, entries: &[Entry], allowed: &Allowed) -> Vec<Spell> {
         match self.what {
             What::Unfinished { skew_ms } => self.unfinished(entries, skew_ms).0,
+            What::Transition => {
+                let changes = entries.windows(2).enumerate().filter(|(_, pair)| {
+                    let (a, b) = (pair[0].value(), pair[1].value());
+                    a != b && !allowed.get(a).is_some_and(|next| next.contains(b))
+                });
+                changes.map(|(i, _)| self.spell_at(entries, i + 1, i + 1)).collect()
+            }
         }
+    }
+
+    /// Bad from a record on.
+    fn spell_at(&self, entries: &[Entry], of: usize, last: usize) -> Spell {
+        let from = entries[last].at;
+        Spell { from, until: from + self.resolve_after_ms, of, shown: last }
     }
 
     /// Forgets the records that no instant from `settled` on depends on, nor any record that may still come.
@@ -122,6 +139,11 @@ impl ThingRule {
             What::Unfinished { skew_ms } => {
                 let reach_ms = self.within_ms + self.resolve_after_ms + skew_ms;
                 self.fold(entries, settled - reach_ms, skew_ms);
+            }
+            // The last value before those that are still bad is the earlier one of the next change.
+            What::Transition => {
+                let past = entries.partition_point(|entry| entry.at <= settled - self.resolve_after_ms);
+                entries.drain(..past.saturating_sub(1));
             }
         }
     }

@@ -27,7 +27,8 @@ impl Things {
         }
     }
 
-    pub(in crate::engine) fn read(read: &mut In<'_>) -> Read<Self> {
+    /// Fills it with what [`Things::write`] wrote of the same rule.
+    pub(in crate::engine) fn fill(&mut self, read: &mut In<'_>) -> Read<()> {
         let things = Keys::read(read, |_, _, read| {
             let due = read.maybe_instant()?;
             let len = read.len(5)?;
@@ -40,7 +41,8 @@ impl Things {
         let schedule = Schedule::read(read, |second, slot| {
             second.unsigned_abs() < SECONDS_MAX && things.has_place(slot)
         })?;
-        Ok(Self { things, schedule })
+        (self.things, self.schedule) = (things, schedule);
+        Ok(())
     }
 
     /// Whether there is such a place, free or not.

@@ -25,6 +25,7 @@ use super::life::Life;
 use super::recent;
 use super::schedule::{Marks, Schedule};
 use super::state::{Cause, Key, Memory, RuleState, Shape, Sighting};
+use crate::rule::{self, Allowed, Kind, ThingKind};
 
 const SECOND_MS: i64 = 1_000;
 /// Things per rule for each key that it may have.
@@ -40,6 +41,8 @@ pub(super) struct Things {
     things: Keys<Thing>,
     /// By second: things that may be forgotten.
     schedule: Schedule,
+    /// What `transition` allows.
+    allowed: Allowed,
 }
 
 /// One thing.
@@ -52,8 +55,12 @@ struct Thing {
 }
 
 impl Things {
-    pub(super) fn new() -> Self {
-        Self { things: Keys::new(), schedule: Schedule::default() }
+    pub(super) fn new(kind: &Kind) -> Self {
+        let allowed = match kind {
+            Kind::Things(rule::Things { kind: ThingKind::Transition { allowed, .. }, .. }) => allowed.clone(),
+            _ => Allowed::default(),
+        };
+        Self { things: Keys::new(), schedule: Schedule::default(), allowed }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -67,6 +74,10 @@ impl Things {
 
     fn entries(&self, thing: u32) -> &[Entry] {
         self.things.get(thing).map_or(&[], |thing| &thing.entries)
+    }
+
+    fn spells(&self, rule: ThingRule, thing: u32) -> Vec<Spell> {
+        rule.spells(self.entries(thing), &self.allowed)
     }
 
     /// Looks at a thing again when `linger_ms` have passed since its last record.
@@ -167,8 +178,7 @@ impl RuleState {
 
     /// The spans of a thing from the watermark on.
     fn spans(&self, rule: ThingRule, slot: u32) -> ByKey {
-        let entries = self.things.entries(slot);
-        by_key(entries, rule.spells(entries), self.watermark)
+        by_key(self.things.entries(slot), self.things.spells(rule, slot), self.watermark)
     }
 
     fn park_thing(&mut self, slot: u32, is_bad: bool) {
@@ -265,10 +275,20 @@ impl RuleState {
                     self.things.things.remove(slot);
                     continue;
                 }
-                let is_bad = rule.spells(&thing.entries).iter().any(|spell| spell.until > settled);
+                let is_bad = rule
+                    .spells(&thing.entries, &self.things.allowed)
+                    .iter()
+                    .any(|spell| spell.until > settled);
                 self.park_thing(slot, is_bad);
-                self.things.look_again(slot, rule.linger_ms(), self.frontier);
+                // Of some kinds the last record is remembered for ever; nothing changes until another comes.
+                if thing_last(&self.things, slot).is_some_and(|last| last + rule.linger_ms() >= settled) {
+                    self.things.look_again(slot, rule.linger_ms(), self.frontier);
+                }
             }
         }
     }
+}
+
+fn thing_last(things: &Things, slot: u32) -> Option<InstantMs> {
+    things.entries(slot).last().map(|entry| entry.at)
 }

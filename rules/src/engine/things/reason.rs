@@ -26,7 +26,7 @@ impl RuleState {
             names.push(shown(self.things.things.bytes(thing)));
             let entries = self.things.entries(thing);
             let holds = |from: InstantMs, until: InstantMs| from <= at && at < until;
-            let spells = rule.spells(entries).into_iter();
+            let spells = self.things.spells(rule, thing).into_iter();
             let of_key =
                 spells.filter(|s| holds(s.from, s.until) && entries[s.of].key() == self.keys.bytes(slot));
             let mut shown: Vec<usize> = of_key.map(|spell| spell.shown).collect();
@@ -54,6 +54,9 @@ impl RuleState {
         match &things.kind {
             ThingKind::Unfinished { within_ms, .. } => {
                 format!("{count} {each} begun and not finished within {}", show_duration(*within_ms))
+            }
+            ThingKind::Transition { .. } => {
+                format!("{count} {each} with a change of {} that is not allowed", self.settings.field_name)
             }
         }
     }
