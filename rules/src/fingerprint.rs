@@ -126,6 +126,7 @@ impl Meaning<'_> {
         match &things.kind {
             ThingKind::Unfinished { within_ms, skew_ms, .. } => self.show(&(within_ms, skew_ms)),
             ThingKind::Transition { allowed, .. } => self.show(allowed),
+            ThingKind::Sequence { steps, within_ms } => self.show(&(steps.len(), within_ms)),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) type Allowed = Arc<BTreeMap<Box<[u8]>, BTreeSet<Box<[u8]>>>>;
 /// What makes a thing bad.
 #[derive(Debug, Clone)]
 pub(crate) enum ThingKind {
+    /// Its records fit steps, one after the other.
+    Sequence { steps: Vec<Condition>, within_ms: i64 },
     /// A field changed from one value to another that may not follow it.
     Transition { field: usize, allowed: Allowed },
     /// It began and did not end in time.
@@ -49,6 +51,7 @@ impl Things {
         match &self.kind {
             ThingKind::Unfinished { .. } => "unfinished",
             ThingKind::Transition { .. } => "transition",
+            ThingKind::Sequence { .. } => "sequence",
         }
     }
 
@@ -57,6 +60,7 @@ impl Things {
         match self.kind {
             ThingKind::Unfinished { within_ms, .. } => within_ms,
             ThingKind::Transition { .. } => 0,
+            ThingKind::Sequence { within_ms, .. } => within_ms,
         }
     }
 
@@ -65,6 +69,7 @@ impl Things {
         match &self.kind {
             ThingKind::Unfinished { start, finish, .. } => vec![start, finish],
             ThingKind::Transition { .. } => Vec::new(),
+            ThingKind::Sequence { steps, .. } => steps.iter().collect(),
         }
     }
 
@@ -75,6 +80,7 @@ impl Things {
             ThingKind::Unfinished { start, finish, .. } => {
                 [start, finish].into_iter().enumerate().map(bit).sum()
             }
+            ThingKind::Sequence { steps, .. } => steps.iter().enumerate().map(bit).sum(),
             ThingKind::Transition { .. } => 0,
         }
     }
@@ -84,7 +90,7 @@ impl Things {
         let roles = || self.roles().into_iter().map(|role| role.test().clone()).collect();
         let own = match &self.kind {
             ThingKind::Transition { field, .. } => Test::Has(*field),
-            ThingKind::Unfinished { .. } => Test::any(roles()),
+            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } => Test::any(roles()),
         };
         Test::all(vec![Test::Has(self.each), own])
     }
@@ -92,7 +98,7 @@ impl Things {
     /// Columns whose values a thing remembers of each record.
     pub(crate) fn values(&self) -> &[usize] {
         match &self.kind {
-            ThingKind::Unfinished { .. } => &[],
+            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } => &[],
             ThingKind::Transition { field, .. } => std::slice::from_ref(field),
         }
     }
@@ -104,6 +110,10 @@ impl Things {
         match &self.kind {
             ThingKind::Unfinished { within_ms, .. } => {
                 format!("at least {count} {each} begun and not finished within {}", show_duration(*within_ms))
+            }
+            ThingKind::Sequence { steps, within_ms } => {
+                let (steps, within) = (steps.len(), show_duration(*within_ms));
+                format!("at least {count} {each} through {steps} steps within {within}")
             }
             ThingKind::Transition { field, .. } => {
                 format!("at least {count} {each} with a change of {} that is not allowed", column(*field))

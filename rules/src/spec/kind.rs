@@ -21,7 +21,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 10] = [
+pub(super) const KINDS: [KindSpec; 11] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -48,6 +48,11 @@ pub(super) const KINDS: [KindSpec; 10] = [
         read: things::unfinished,
     },
     KindSpec {
+        name: "sequence",
+        keys: &["each", "steps", "within", "resolve_after", "count"],
+        read: things::sequence,
+    },
+    KindSpec {
         name: "transition",
         keys: &["each", "field", "allowed", "resolve_after", "count"],
         read: things::transition,
@@ -55,7 +60,7 @@ pub(super) const KINDS: [KindSpec; 10] = [
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 5] = ["flatline", "sequence", "mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 4] = ["flatline", "mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;

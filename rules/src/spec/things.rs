@@ -10,7 +10,7 @@ use record::ColumnType;
 use super::fields::{self, Fields, Text};
 use super::group::RuleReader;
 use super::kind::{MAX_COUNT, field};
-use super::node::Entry;
+use super::node::{Content, Entry, Node};
 use crate::condition::Condition;
 use crate::rule::{Allowed, Kind, ThingKind, Things};
 
@@ -18,6 +18,8 @@ use crate::rule::{Allowed, Kind, ThingKind, Things};
 const RESOLVE_AFTER_MS: i64 = 3_600_000;
 /// How far before the start the finish of an order may lie.
 const SKEW_MS: i64 = 1_000;
+/// Most steps of a sequence.
+const MAX_STEPS: usize = 16;
 /// The field that names the thing.
 const EACH: &str = "order_no";
 
@@ -35,6 +37,25 @@ pub(super) fn transition(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let entry = rule.need("allowed");
     let allowed = entry.and_then(|entry| allowed(rule, entry, field?));
     things(rule, |_| Some(ThingKind::Transition { field: field?, allowed: allowed? }))
+}
+
+pub(super) fn sequence(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let steps = rule.need("steps").and_then(|entry| steps(rule, entry));
+    let within = needed(rule, "within");
+    things(rule, |_| Some(ThingKind::Sequence { steps: steps?, within_ms: within? }))
+}
+
+/// A list of conditions.
+fn steps(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<Vec<Condition>> {
+    let texts = fields::texts(entry, rule.report)?;
+    if !(2..=MAX_STEPS).contains(&texts.len()) {
+        rule.report.error(entry.value.at, format!("`steps` must be 2 to {MAX_STEPS} conditions"));
+        return None;
+    }
+    let Content::List(items) = &entry.value.content else { return None };
+    let one = |node: &Node| Entry { key: entry.key.clone(), key_at: entry.key_at, value: node.clone() };
+    let read: Vec<Option<Condition>> = items.iter().map(|node| rule.condition(&one(node))).collect();
+    read.into_iter().collect()
 }
 
 /// `allowed: {a: [b, ...]}`, as canonical texts of the field's type.

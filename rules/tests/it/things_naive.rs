@@ -33,6 +33,7 @@ pub(crate) struct Arrival {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Unfinished { within: i64, skew: i64 },
+    Sequence { steps: usize, within: i64 },
     Transition { allowed: Vec<(&'static str, &'static str)> },
 }
 
@@ -75,6 +76,16 @@ fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64) -> BTreeSet<String> {
     let past: Vec<&Rec> = past.into_iter().map(|(_, r)| *r).collect();
     let lasts = |from: i64| from <= t && t < from + rule.resolve_after;
     match rule.kind {
+        Kind::Sequence { steps, within } => {
+            let mut keys = BTreeSet::new();
+            for (i, first) in past.iter().enumerate().filter(|(_, r)| r.roles[0]) {
+                let fits = |last: usize| ends_at(&past, &[i], last, steps);
+                let last = (0..past.len())
+                    .find(|&l| lasts(past[l].at) && past[l].at - first.at <= within && fits(l));
+                keys.extend(last.map(|_| first.key.clone()));
+            }
+            keys
+        }
         Kind::Transition { ref allowed } => {
             let with: Vec<&&Rec> = past.iter().filter(|r| !r.value.is_empty()).collect();
             let wrong = |a: &str, b: &str| a != b && !allowed.iter().any(|&(from, to)| from == a && to == b);
@@ -99,13 +110,24 @@ fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64) -> BTreeSet<String> {
     }
 }
 
+/// Whether some choice of records that begins as `chosen` does ends with record `last`.
+fn ends_at(recs: &[&Rec], chosen: &[usize], last: usize, steps: usize) -> bool {
+    let (step, from) = (chosen.len(), chosen[chosen.len() - 1] + 1);
+    if step + 1 == steps {
+        return last >= from && recs[last].roles[step];
+    }
+    (from..last)
+        .filter(|&i| recs[i].roles[step])
+        .any(|i| ends_at(recs, &[chosen, &[i]].concat(), last, steps))
+}
+
 /// Instants between which nothing changes.
 fn instants(rule: &Rule, recs: &[Rec], marks: &[i64], end: i64) -> Vec<i64> {
     let mut all: BTreeSet<i64> = marks.iter().copied().collect();
     let r = rule.resolve_after;
     for rec in recs {
         let within = match rule.kind {
-            Kind::Unfinished { within, .. } => within,
+            Kind::Unfinished { within, .. } | Kind::Sequence { within, .. } => within,
             Kind::Transition { .. } => 0,
         };
         all.extend([0, within, r, within + r].map(|d| rec.at + d));
@@ -122,7 +144,7 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
     let end = end.unwrap_or(highest.div_euclid(1_000) * 1_000 + 1_000);
     let reach = match rule.kind {
         Kind::Unfinished { within, skew } => Some(within + rule.resolve_after + skew),
-        Kind::Transition { .. } => None,
+        Kind::Transition { .. } | Kind::Sequence { .. } => None,
     };
     // Records that are looked at, with their place in the order of arrival.
     let looked_at: Vec<(usize, &Rec)> = arrivals

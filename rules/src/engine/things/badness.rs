@@ -81,6 +81,7 @@ pub(in crate::engine) struct ThingRule {
 enum What {
     Unfinished { skew_ms: i64 },
     Transition,
+    Sequence { steps: u32 },
 }
 
 impl ThingRule {
@@ -91,6 +92,7 @@ impl ThingRule {
         let (what, early) = match kind {
             ThingKind::Unfinished { skew_ms, .. } => (What::Unfinished { skew_ms: *skew_ms }, false),
             ThingKind::Transition { .. } => (What::Transition, true),
+            ThingKind::Sequence { steps, .. } => (What::Sequence { steps: steps.len() as u32 }, true),
         };
         Some(Self { count, early, resolve_after_ms, within_ms: things.within_ms(), what })
     }
@@ -101,6 +103,7 @@ impl ThingRule {
         match self.what {
             What::Unfinished { skew_ms } => Some(both + skew_ms),
             What::Transition => None,
+            What::Sequence { .. } => Some(both),
         }
     }
 
@@ -109,7 +112,7 @@ impl ThingRule {
         let both = self.within_ms + self.resolve_after_ms;
         match self.what {
             What::Unfinished { skew_ms } => 2 * (both + skew_ms),
-            What::Transition => both,
+            What::Transition | What::Sequence { .. } => both,
         }
     }
 
@@ -117,6 +120,7 @@ impl ThingRule {
     pub(super) fn spells(&self, entries: &[Entry], allowed: &Allowed) -> Vec<Spell> {
         match self.what {
             What::Unfinished { skew_ms } => self.unfinished(entries, skew_ms).0,
+            What::Sequence { steps } => self.sequence(entries, steps),
             What::Transition => {
                 let changes = entries.windows(2).enumerate().filter(|(_, pair)| {
                     let (a, b) = (pair[0].value(), pair[1].value());
@@ -125,6 +129,21 @@ impl ThingRule {
                 changes.map(|(i, _)| self.spell_at(entries, i + 1, i + 1)).collect()
             }
         }
+    }
+
+    /// For each first record the earliest records of the steps between, then all that fit the last step.
+    fn sequence(&self, entries: &[Entry], steps: u32) -> Vec<Spell> {
+        let mut spells = Vec::new();
+        for first in (0..entries.len()).filter(|&i| entries[i].has(1)) {
+            let next =
+                |after: usize, step: u32| (after + 1..entries.len()).find(|&i| entries[i].has(1 << step));
+            let Some(before) = (1..steps - 1).try_fold(first, next) else { continue };
+            let in_time = (before + 1..entries.len())
+                .take_while(|&i| entries[i].at - entries[first].at <= self.within_ms);
+            let last = in_time.filter(|&i| entries[i].has(1 << (steps - 1)));
+            spells.extend(last.map(|last| self.spell_at(entries, first, last)));
+        }
+        spells
     }
 
     /// Bad from a record on.
@@ -139,6 +158,10 @@ impl ThingRule {
             What::Unfinished { skew_ms } => {
                 let reach_ms = self.within_ms + self.resolve_after_ms + skew_ms;
                 self.fold(entries, settled - reach_ms, skew_ms);
+            }
+            What::Sequence { .. } => {
+                let horizon = settled - self.within_ms - self.resolve_after_ms;
+                entries.retain(|entry| entry.at > horizon);
             }
             // The last value before those that are still bad is the earlier one of the next change.
             What::Transition => {

@@ -55,6 +55,10 @@ impl RuleState {
             ThingKind::Unfinished { within_ms, .. } => {
                 format!("{count} {each} begun and not finished within {}", show_duration(*within_ms))
             }
+            ThingKind::Sequence { steps, within_ms } => {
+                let (steps, within) = (steps.len(), show_duration(*within_ms));
+                format!("{count} {each} through {steps} steps within {within}")
+            }
             ThingKind::Transition { .. } => {
                 format!("{count} {each} with a change of {} that is not allowed", self.settings.field_name)
             }
