@@ -100,6 +100,10 @@ impl Meaning<'_> {
                     self.show(&bound.map(|bound| bound.normalize().to_string()));
                 }
             }
+            Kind::Flatline { count, within_ms, expect, hours } => {
+                let hours = hours.as_ref().map(|hours| &hours.intervals);
+                self.show(&(count, within_ms, expect, hours));
+            }
             Kind::Spike { spike, within_ms } => {
                 self.field("sum", spike.sum);
                 self.show(&(within_ms, spike.offsets_ms, spike.up, spike.down));

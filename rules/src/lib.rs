@@ -9,6 +9,7 @@ mod codec;
 mod condition;
 mod engine;
 mod fingerprint;
+mod hours;
 mod index;
 mod rule;
 mod spec;

@@ -9,6 +9,7 @@ use record::{Decimal, Format, FormatId};
 
 use crate::condition::Condition;
 use crate::condition::duration::show_duration;
+use crate::hours::Hours;
 
 mod things;
 
@@ -140,6 +141,16 @@ pub(crate) enum Kind {
         /// Values needed to judge at all.
         min_total: u64,
     },
+    /// Too few matches of a key that is expected.
+    Flatline {
+        /// So many are enough.
+        count: u64,
+        /// Window length.
+        within_ms: i64,
+        expect: Expect,
+        /// Only windows inside these are judged.
+        hours: Option<Arc<Hours>>,
+    },
     /// Much more, or much less, than before.
     Spike {
         spike: Spike,
@@ -148,6 +159,15 @@ pub(crate) enum Kind {
     },
     /// Enough things of a key are bad.
     Things(Things),
+}
+
+/// The keys that a `flatline` expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// These: canonical bytes of keys, sorted.
+    Keys(Arc<[Box<[u8]>]>),
+    /// Each for so long after a match.
+    Seen { forget_after_ms: i64 },
 }
 
 /// Most offsets of a `spike`.
@@ -253,6 +273,7 @@ impl Kind {
             Kind::Aggregate { .. } => "aggregate",
             Kind::Spike { .. } => "spike",
             Kind::Things(things) => things.name(),
+            Kind::Flatline { .. } => "flatline",
         }
     }
 
@@ -268,6 +289,7 @@ impl Kind {
             | Kind::Ratio { .. }
             | Kind::Aggregate { .. }
             | Kind::Spike { .. }
+            | Kind::Flatline { .. }
             | Kind::Things(_) => None,
         }
     }
@@ -288,7 +310,8 @@ impl Kind {
             | Kind::Cardinality { within_ms, .. }
             | Kind::Ratio { within_ms, .. }
             | Kind::Aggregate { within_ms, .. }
-            | Kind::Spike { within_ms, .. } => within_ms,
+            | Kind::Spike { within_ms, .. }
+            | Kind::Flatline { within_ms, .. } => within_ms,
         }
     }
 }
@@ -338,6 +361,18 @@ impl Rule {
                 let (name, within) = (aggregate.name(), show_duration(*within_ms));
                 let (field, bounds) = (column(*field), bounds.show());
                 format!("{name} of {field} {bounds}, of at least {min_total} within {within}")
+            }
+            Kind::Flatline { count, within_ms, expect, hours } => {
+                let keys = match expect {
+                    Expect::Keys(_) if self.by.is_empty() => String::new(),
+                    Expect::Keys(keys) => format!(" of each of {} keys", keys.len()),
+                    Expect::Seen { forget_after_ms } => {
+                        format!(" of each key seen in the last {}", show_duration(*forget_after_ms))
+                    }
+                };
+                let hours =
+                    hours.as_ref().map_or(String::new(), |hours| format!(", in {}", hours.names.join(", ")));
+                format!("fewer than {count} within {}{keys}{hours}", show_duration(*within_ms))
             }
             Kind::Spike { spike, within_ms } => {
                 let what = spike.sum.map_or("number".to_owned(), |field| format!("sum of {}", column(field)));

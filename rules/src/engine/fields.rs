@@ -38,6 +38,19 @@ pub(super) fn write_key(
     }
 }
 
+/// The key of canonical texts, as [`write_key`] writes it.
+pub(crate) fn join_key(texts: &[String]) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        if i + 1 < texts.len() {
+            let len = u32::try_from(text.len()).expect("a rule file is shorter than 4 GiB");
+            bytes.extend_from_slice(&len.to_le_bytes());
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.into()
+}
+
 /// The values of a key of `len` columns.
 pub(super) fn split_key(mut bytes: &[u8], len: usize) -> Vec<&[u8]> {
     let mut values = Vec::with_capacity(len);

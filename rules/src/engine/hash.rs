@@ -35,7 +35,7 @@ impl RuleState {
                 let part = tally.part().into_iter().flat_map(|part| part.iter(self.frontier));
                 let counts = counts.chain(part.flat_map(|(b, count)| [b, i64::from(count)]));
                 let numbers_held = tally.numbers().into_iter().flat_map(|held| held.hash_numbers());
-                let counts = counts.chain(numbers_held);
+                let counts = counts.chain(numbers_held).chain(tally.last_expired());
                 numbers(distinct.map(value).fold(seed, u64::wrapping_add), counts)
             }
             Memory::Bad(bad) => numbers(seed, bad.hash_numbers()),

@@ -17,6 +17,7 @@ mod counts;
 mod distinct;
 mod episode;
 mod fields;
+mod flatline;
 mod hash;
 mod history;
 mod image;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 
 use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
+pub(crate) use self::fields::join_key;
 pub use self::snapshot::{RestoreReport, SnapshotError};
 pub(crate) use self::window::spike_unit_ms;
 

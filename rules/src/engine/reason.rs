@@ -62,6 +62,7 @@ impl RuleState {
                 let levels = rule.levels(tally, at.div_euclid(window.unit_ms), self.frontier);
                 rule.is_worse(&levels, &told.value.clone().unwrap_or_else(|| told.count.to_string()))
             }
+            Shape::Window(Window { decides: Decides::Flatline(_), .. }) => count < told.count,
             Shape::Window(Window { decides: Decides::Cardinality { min, .. }, .. }) => {
                 if min.is_some_and(|min| count >= min) { count > told.count } else { count < told.count }
             }
@@ -174,6 +175,13 @@ impl RuleState {
             Kind::Aggregate { within_ms, .. } => {
                 let words = self.aggregate_reason(window, tally, (from, to), reason);
                 ("aggregate".into(), format!("{words} in {}", duration(within_ms)))
+            }
+            Kind::Flatline { within_ms, .. } => {
+                reason.thresholds = [("count".to_owned(), window.count.to_string())].into();
+                (
+                    "flatline".into(),
+                    format!("{count} in {}, fewer than {}", duration(within_ms), window.count),
+                )
             }
             Kind::Spike { spike, within_ms } => {
                 let mut words = String::new();

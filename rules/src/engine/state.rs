@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use record::{Decimal, InstantMs, Lsn};
 
 use super::clock::NEVER;
+use super::flatline::HoursNow;
 use super::history::History;
 use super::keys::Keys;
 use super::life::Life;
@@ -60,6 +61,12 @@ pub(super) struct Key {
     pub(super) marks: Marks,
 }
 
+impl Key {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self { memory, episode: None, last_match: recent::NONE, marks: Marks::default() }
+    }
+}
+
 /// A record as a rule sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sighting<'a> {
@@ -102,6 +109,8 @@ pub(super) struct RuleState {
     pub(super) things: Things,
     pub(super) counts: RuleCounts,
     pub(super) history: History,
+    /// What is known of the rule's hours; follows from the rule.
+    pub(super) hours_now: Option<HoursNow>,
     /// Clock as last taken note of.
     pub(super) base: InstantMs,
     pub(super) watermark: InstantMs,
@@ -137,6 +146,7 @@ impl RuleState {
             settings,
             counts: RuleCounts::default(),
             history: History::new(NEVER),
+            hours_now: None,
             base: NEVER,
             watermark: NEVER,
             frontier: NEVER,
@@ -181,8 +191,9 @@ impl RuleState {
 
     /// Decides where history starts, if that is due.
     fn decide_history(&mut self, watermark: InstantMs) {
-        if self.history.decide(watermark, self.unit_ms()).is_some() {
+        if let Some(start) = self.history.decide(watermark, self.unit_ms()) {
             self.know_history();
+            self.expect_listed(start);
         }
     }
 
@@ -236,7 +247,8 @@ impl RuleState {
         if let Shape::Things(rule) = self.shape {
             return self.take_thing(rule, seen, cause);
         }
-        if self.is_past(at) {
+        let is_listed = |keys: &[Box<[u8]>]| keys.binary_search_by(|key| (**key).cmp(seen.key)).is_ok();
+        if self.is_past(at) || !self.listed().is_none_or(is_listed) {
             return;
         }
         let slot = self.slot(seen);
@@ -267,7 +279,7 @@ impl RuleState {
     /// Whether a record is too late for every verdict to come.
     fn is_past(&self, at: InstantMs) -> bool {
         match self.shape {
-            Shape::Window(window) => at.div_euclid(window.unit_ms) < window.oldest(self.frontier),
+            Shape::Window(window) => window.is_past(at.div_euclid(window.unit_ms), self.frontier),
             Shape::Run(rule) => at <= self.watermark - rule.within_ms,
             Shape::Things(_) => false,
         }
@@ -280,14 +292,18 @@ impl RuleState {
             }
             return slot;
         }
-        let memory = match self.shape {
+        let key = Key::new(self.memory());
+        // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
+        self.keys.insert(seen.key, key, !seen.matched)
+    }
+
+    /// What is known of a key at first.
+    pub(super) fn memory(&self) -> Memory {
+        match self.shape {
             Shape::Window(_) => Memory::Tally(Tally::default()),
             Shape::Run(_) => Memory::Run(Box::new(Run::new(self.watermark))),
             Shape::Things(_) => Memory::Bad(Box::new(Bad::new(self.watermark))),
-        };
-        let key = Key { memory, episode: None, last_match: recent::NONE, marks: Marks::default() };
-        // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
-        self.keys.insert(seen.key, key, !seen.matched)
+        }
     }
 
     /// The key must be looked at when bucket `s` is settled.
@@ -297,8 +313,11 @@ impl RuleState {
         }
     }
 
-    /// Keeps the bound on keys; those with an alert that is on are parked and stay.
+    /// Keeps the bound on keys; those with an alert that is on are parked and stay, as do those that the rule lists.
     pub(super) fn bound(&mut self) {
+        if self.listed().is_some() {
+            return;
+        }
         while self.keys.len() > self.keys_max {
             let Some(slot) = self.keys.oldest() else { return };
             self.forget(slot);
@@ -319,10 +338,11 @@ impl RuleState {
     /// Settles bucket `s` for one key.
     fn visit(&mut self, slot: u32, s: i64, cause: &mut Cause<'_>) {
         let unit_ms = self.unit_ms();
+        let (in_hours, _) = self.hours(s);
         let Some(key) = self.keys.get_mut(slot) else { return };
         if let (Memory::Tally(tally), Shape::Window(window)) = (&mut key.memory, self.shape) {
             window.settle(tally, s, &mut self.values);
-            let active = window.is_active(tally, s, s);
+            let active = in_hours && window.is_active(tally, s, s);
             let was = key.episode.as_ref().is_some_and(|episode| episode.life.is_active());
             if active != was {
                 self.edges.push(Edge { at: s * unit_ms, active, reset: false });
@@ -354,6 +374,8 @@ impl RuleState {
     /// Schedules the next look at a key, or forgets it if nothing is left of it.
     fn look_again(&mut self, slot: u32, s: i64) {
         let unit_ms = self.unit_ms();
+        let (_, hours) = self.hours(s);
+        let is_listed = self.listed().is_some();
         let Some(key) = self.keys.get(slot) else { return };
         let life = key.episode.as_ref().map(|episode| episode.life).unwrap_or_default();
         let change = match (&key.memory, self.shape) {
@@ -367,7 +389,8 @@ impl RuleState {
             _ => None,
         };
         let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));
-        match change.into_iter().chain(timer).min() {
+        let hours = hours.filter(|_| change.is_some() || is_listed || key.episode.is_some());
+        match change.into_iter().chain(timer).chain(hours).min() {
             Some(due) => self.look_at(slot, due.max(s + 1)),
             None if key.episode.is_none() => self.forget(slot),
             None => {}

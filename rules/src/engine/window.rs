@@ -6,12 +6,13 @@ use record::InstantMs;
 
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
+use super::flatline::FlatlineRule;
 use super::numbers::{Measured, Numbers};
 use super::ratio::RatioRule;
 use super::spike::SpikeRule;
 use super::state::Sighting;
 use crate::codec::{In, Out, Read};
-use crate::rule::{Aggregate, Bounds, Distinct, Kind};
+use crate::rule::{Aggregate, Bounds, Distinct, Expect, Kind};
 
 /// Windows have at most about this many buckets.
 const BUCKETS_MAX: i64 = 600;
@@ -48,6 +49,8 @@ pub(super) enum Decides {
     Aggregate(AggregateRule),
     /// How much there is against how much there was.
     Spike(SpikeRule),
+    /// How little there is.
+    Flatline(FlatlineRule),
 }
 
 /// What a window remembers of one key.
@@ -100,6 +103,8 @@ pub(super) enum Extra {
     Part(Counts),
     /// Values to aggregate.
     Numbers(Numbers),
+    /// Bucket of the last match that has left the window.
+    Last(i64),
 }
 
 impl Tally {
@@ -107,7 +112,7 @@ impl Tally {
     pub(super) fn values(&self) -> Option<&Occurrences> {
         match self.extra.as_deref()? {
             Extra::Values(values) => Some(values),
-            Extra::Part(_) | Extra::Numbers(_) => None,
+            Extra::Part(_) | Extra::Numbers(_) | Extra::Last(_) => None,
         }
     }
 
@@ -115,7 +120,7 @@ impl Tally {
     pub(super) fn part(&self) -> Option<&Counts> {
         match self.extra.as_deref()? {
             Extra::Part(part) => Some(part),
-            Extra::Values(_) | Extra::Numbers(_) => None,
+            Extra::Values(_) | Extra::Numbers(_) | Extra::Last(_) => None,
         }
     }
 
@@ -123,8 +128,22 @@ impl Tally {
     pub(super) fn numbers(&self) -> Option<&Numbers> {
         match self.extra.as_deref()? {
             Extra::Numbers(numbers) => Some(numbers),
-            Extra::Values(_) | Extra::Part(_) => None,
+            Extra::Values(_) | Extra::Part(_) | Extra::Last(_) => None,
         }
+    }
+
+    /// Bucket of the last match that has left the window, if that is kept.
+    pub(super) fn last_expired(&self) -> Option<i64> {
+        match self.extra.as_deref()? {
+            Extra::Last(bucket) => Some(*bucket),
+            Extra::Values(_) | Extra::Part(_) | Extra::Numbers(_) => None,
+        }
+    }
+
+    /// A match has left the window.
+    fn expire(&mut self, bucket: i64) {
+        let last = self.last_expired().map_or(bucket, |last| last.max(bucket));
+        self.extra = Some(Box::new(Extra::Last(last)));
     }
 
     /// Matches, and those of the part, in buckets `from..=to`.
@@ -194,6 +213,14 @@ impl Window {
                 let decides = Decides::Spike(SpikeRule::new(spike, unit_ms, steps));
                 Some(Window { unit_ms, steps, decides, ..window(1, within_ms, None) })
             }
+            Kind::Flatline { count, within_ms, ref expect, .. } => {
+                let forget_after_ms = match *expect {
+                    Expect::Keys(_) => None,
+                    Expect::Seen { forget_after_ms } => Some(forget_after_ms),
+                };
+                let decides = Decides::Flatline(FlatlineRule { forget_after_ms });
+                Some(Window { decides, ..window(count, within_ms, None) })
+            }
             Kind::Consecutive { .. } | Kind::Things(_) => None,
         }
     }
@@ -213,7 +240,7 @@ impl Window {
     }
 
     /// The first bucket whose verdict looks at nothing before history start.
-    fn first_covered(&self) -> Option<i64> {
+    pub(super) fn first_covered(&self) -> Option<i64> {
         let start = self.start?;
         Some(ceil_div(start, self.unit_ms) - self.oldest(0))
     }
@@ -233,6 +260,17 @@ impl Window {
         }
     }
 
+    /// Whether a match in this bucket is too old for every verdict from bucket `s` on.
+    pub(super) fn is_past(&self, bucket: i64, s: i64) -> bool {
+        let is_remembered = match self.decides {
+            Decides::Flatline(rule) => {
+                rule.forget_after_ms.is_some() && s < rule.forgets(bucket, self.unit_ms)
+            }
+            _ => false,
+        };
+        bucket < self.oldest(s) && !is_remembered
+    }
+
     /// Counts a match.
     pub(super) fn add(
         &self,
@@ -242,6 +280,14 @@ impl Window {
         near: i64,
         values: &mut Values,
     ) {
+        if let Decides::Flatline(rule) = &self.decides
+            && bucket < self.oldest(near)
+        {
+            if rule.forget_after_ms.is_some() {
+                tally.expire(bucket);
+            }
+            return;
+        }
         tally.counts.add(bucket, near);
         tally.held = tally.held.saturating_add(1);
         if let (Some(distinct), Some(text)) = (&self.distinct, seen.distinct) {
@@ -273,6 +319,11 @@ impl Window {
     /// still needed to know when it leaves).
     pub(super) fn settle(&self, tally: &mut Tally, s: i64, values: &mut Values) {
         let oldest = self.oldest(s);
+        if let Decides::Flatline(FlatlineRule { forget_after_ms: Some(_) }) = self.decides
+            && let Some((last, _)) = tally.counts.iter(s).take_while(|&(bucket, _)| bucket < oldest).last()
+        {
+            tally.expire(last);
+        }
         tally.held = u32::try_from(tally.counts.settle(oldest, s, self.step, s)).unwrap_or(u32::MAX);
         match (tally.extra.as_deref_mut(), &self.distinct) {
             (Some(Extra::Values(held)), Some(distinct)) => {
@@ -289,6 +340,9 @@ impl Window {
 
     /// Whether there can be activity at all: cheap, never wrongly false.
     pub(super) fn may_be_active(&self, tally: &Tally) -> bool {
+        if let Decides::Flatline(_) = self.decides {
+            return true;
+        }
         let needed = if self.sustained { self.count.saturating_mul(self.steps as u64) } else { self.count };
         if let Decides::Cardinality { min: Some(min), max: None } = self.decides {
             return tally.values().is_some_and(|held| held.len() as u64 >= min);
@@ -324,6 +378,9 @@ impl Window {
         }
         if let Decides::Aggregate(rule) = &self.decides {
             return rule.holds(tally, from, to);
+        }
+        if let Decides::Flatline(rule) = &self.decides {
+            return self.is_covered(s) && rule.holds(self, tally, s, near);
         }
         if let Decides::Spike(rule) = &self.decides {
             return self.is_covered(s) && rule.holds(tally, s, near);
@@ -365,7 +422,7 @@ impl Window {
         match self.decides {
             Decides::Count | Decides::Cardinality { min: Some(_), max: None } => Some(*self),
             Decides::Cardinality { min: None, .. } | Decides::Ratio(_) | Decides::Aggregate(_) => None,
-            Decides::Spike(_) => None,
+            Decides::Spike(_) | Decides::Flatline(_) => None,
             Decides::Cardinality { min, .. } => {
                 Some(Window { decides: Decides::Cardinality { min, max: None }, ..*self })
             }
@@ -391,6 +448,9 @@ impl Window {
     /// The next bucket at which the verdict may change after bucket `s` was settled, or at which nothing is left;
     /// `None` if nothing is left already.
     pub(super) fn next_due(&self, tally: &Tally, s: i64, active: bool) -> Option<i64> {
+        if let Decides::Flatline(rule) = &self.decides {
+            return rule.next_change(self, tally, s);
+        }
         if let Decides::Spike(rule) = &self.decides {
             let change = rule.next_change(tally, s)?;
             return Some(self.first_covered().filter(|&first| first > s).map_or(change, |f| f.min(change)));
@@ -426,6 +486,10 @@ impl Tally {
                 out.byte(3);
                 held.write(near, out);
             }
+            Some(Extra::Last(bucket)) => {
+                out.byte(4);
+                out.signed(*bucket);
+            }
         }
     }
 
@@ -436,6 +500,10 @@ impl Tally {
             1 => Some(Extra::Values(Occurrences::read(near, values, read)?)),
             2 => Some(Extra::Part(Counts::read(near, read)?)),
             3 => Some(Extra::Numbers(Numbers::read(near, read)?)),
+            4 => {
+                let bucket = read.instant()?;
+                Some(Extra::Last(bucket))
+            }
             _ => return read.damage("what a key remembers besides"),
         };
         let held = u32::try_from(counts.held()).unwrap_or(u32::MAX);

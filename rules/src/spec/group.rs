@@ -6,6 +6,7 @@ use std::sync::Arc;
 use record::{ColumnType, Format, FormatId, FormatSet};
 
 use super::fields::{self, Fields, Text};
+use super::intervals::{self, Intervals};
 use super::kind::{KINDS, KindSpec, PLANNED};
 use super::node::{self, Content, Entry, Node};
 use super::report::Report;
@@ -54,11 +55,20 @@ pub(super) struct Loading<'a> {
     errors: Vec<RuleError>,
     /// Where each alert name was first used.
     names: HashMap<String, String>,
+    /// `time_intervals` of the file being read.
+    intervals: Arc<Intervals>,
 }
 
 impl<'a> Loading<'a> {
     pub(super) fn new(formats: &'a FormatSet) -> Self {
-        Self { formats, rules: Vec::new(), infos: Vec::new(), errors: Vec::new(), names: HashMap::new() }
+        Self {
+            formats,
+            rules: Vec::new(),
+            infos: Vec::new(),
+            errors: Vec::new(),
+            names: HashMap::new(),
+            intervals: Arc::default(),
+        }
     }
 
     /// Reads one file.
@@ -85,7 +95,9 @@ impl<'a> Loading<'a> {
             return;
         }
         let Some(fields) = Fields::of(root, "a rule file", report) else { return };
-        fields.only(&["groups"], report);
+        fields.only(&["groups", "time_intervals"], report);
+        let named = fields.entry("time_intervals").map(|entry| intervals::read(entry, report));
+        self.intervals = Arc::new(named.unwrap_or_default());
         let Some(entry) = fields.need("groups", report) else { return };
         let mut names: Vec<&str> = Vec::new();
         for node in list(entry, report) {
@@ -150,7 +162,8 @@ impl<'a> Loading<'a> {
         let Some(format) = self.format(fields, report) else { return };
         let format = (format, self.formats.get(format));
         let kind = spec.map_or("", |spec| spec.name);
-        let mut reader = RuleReader { fields, format: format.1, kind, report };
+        let intervals = Arc::clone(&self.intervals);
+        let mut reader = RuleReader { fields, format: format.1, kind, intervals, report };
         let kind = spec.and_then(|spec| (spec.read)(&mut reader));
         let rule = reader.common(format.0, labels);
         let (Some(alert), Some(kind), Some(mut rule)) = (alert, kind, rule) else { return };
@@ -185,7 +198,7 @@ impl<'a> Loading<'a> {
 }
 
 /// The items of a list; a single item is reported as missing its dash.
-fn list<'n>(entry: &'n Entry, report: &mut Report<'_>) -> &'n [Node] {
+pub(super) fn list<'n>(entry: &'n Entry, report: &mut Report<'_>) -> &'n [Node] {
     match &entry.value.content {
         Content::List(items) => items,
         Content::Null => &[],
@@ -266,6 +279,8 @@ pub(super) struct RuleReader<'a, 'r> {
     pub(super) fields: Fields<'a>,
     pub(super) format: &'a Format,
     kind: &'static str,
+    /// `time_intervals` of its file.
+    pub(super) intervals: Arc<Intervals>,
     pub(super) report: &'a mut Report<'r>,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 11] = [
+pub(super) const KINDS: [KindSpec; 12] = [
     KindSpec { name: "any", keys: &["resolve_after"], read: any },
     KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
     KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
@@ -43,6 +43,11 @@ pub(super) const KINDS: [KindSpec; 11] = [
         read: volume::spike,
     },
     KindSpec {
+        name: "flatline",
+        keys: &["within", "count", "expect", "forget_after", "hours"],
+        read: volume::flatline,
+    },
+    KindSpec {
         name: "unfinished",
         keys: &["each", "start", "finish", "within", "skew", "resolve_after", "count"],
         read: things::unfinished,
@@ -60,7 +65,7 @@ pub(super) const KINDS: [KindSpec; 11] = [
 ];
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 4] = ["flatline", "mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 3] = ["mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;

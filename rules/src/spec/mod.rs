@@ -18,6 +18,7 @@
 
 mod fields;
 mod group;
+mod intervals;
 mod kind;
 mod node;
 mod place;

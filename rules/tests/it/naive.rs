@@ -35,6 +35,17 @@ pub(crate) enum Shape {
     Aggregate { name: &'static str, below: Option<i64>, above: Option<i64>, min_total: usize, within: i64 },
     Ratio { below: Option<i64>, above: Option<i64>, min_total: usize, z: Option<f64>, within: i64 },
     Spike(Spike),
+    Flatline(Flatline),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Flatline {
+    pub(crate) within: i64,
+    pub(crate) count: usize,
+    /// Keys listed; else for how long one is expected after a match.
+    pub(crate) expect: Result<Vec<&'static str>, i64>,
+    /// Instants from and to.
+    pub(crate) hours: Option<Vec<(i64, i64)>>,
 }
 
 /// Numbers in thousandths, the factor in hundredths.
@@ -76,6 +87,10 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
     let end_step = if matches!(rule.shape, Shape::Consecutive { .. }) { 1_000 } else { step };
     let end = floor(highest, end_step) + end_step;
     let keys: BTreeSet<&str> = stream.iter().filter(|s| s.matched).map(|s| s.key.as_str()).collect();
+    let keys = match &rule.shape {
+        Shape::Flatline(Flatline { expect: Ok(listed), .. }) => listed.iter().copied().collect(),
+        _ => keys,
+    };
     let start = history_start(rule, stream, end_step);
     let mut told = Vec::new();
     for key in keys {
@@ -107,6 +122,7 @@ fn step(rule: &Rule) -> i64 {
         | Shape::Ratio { within, .. }
         | Shape::Aggregate { within, .. } => bucket_length(within),
         Shape::Spike(Spike { within, .. }) => tenth(within),
+        Shape::Flatline(Flatline { within, .. }) => bucket_length(within),
         Shape::Consecutive { .. } => 1,
     }
 }
@@ -154,6 +170,7 @@ fn arrive<'a>(
 fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
     let matches: Vec<&Seen> = known.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
     match rule.shape {
+        Shape::Flatline(ref flatline) => is_flat(flatline, &matches, instant, start),
         Shape::Spike(ref spike) => spikes(spike, &matches, instant, start),
         Shape::Any { resolve_after } => matches.iter().any(|s| {
             let bucket = floor(s.at, 1_000);
@@ -228,6 +245,23 @@ fn is_sure(distance: i64, bound: i64, total: i64, z: f64) -> bool {
     let (share, total) = (bound as f64 / 100.0, total as f64);
     let distance = distance as f64 / 100.0;
     distance * distance > z * z * share * (1.0 - share) * total
+}
+
+fn is_flat(flatline: &Flatline, matches: &[&Seen], instant: i64, start: i64) -> bool {
+    let length = bucket_length(flatline.within);
+    let (from, to) = (instant + length - (flatline.within + length - 1) / length * length, instant + length);
+    let is_expected = match flatline.expect {
+        Ok(_) => true,
+        Err(forget_after) => matches.iter().any(|s| {
+            let bucket = floor(s.at, length);
+            bucket > instant - forget_after && bucket <= instant
+        }),
+    };
+    let in_hours = flatline.hours.as_ref().is_none_or(|hours| {
+        (from..to).step_by(1_000).all(|at| hours.iter().any(|(open, close)| (*open..*close).contains(&at)))
+    });
+    let found = matches.iter().filter(|s| s.at >= from && s.at < to).count();
+    is_expected && in_hours && from >= start && found < flatline.count
 }
 
 /// ceil(W / 10 s) whole seconds, at least one.

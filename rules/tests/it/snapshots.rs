@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use record::{Batch, Decoder, FormatSet, Row, RowFlags, Transport};
 use rules::{Alert, Engine, RuleFile, RuleSet, SnapshotError, Transition};
 
-use crate::streams::{Event, START, event, line, rule};
+use crate::streams::{Event, INTERVALS, START, event, expecting, line, rule};
 
 /// What the journal brings: a line with its receive time, or a tick.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ fn rules() -> impl Strategy<Value = (String, i64)> {
     prop::collection::vec(one, 1..4).prop_map(|rules| {
         let span = rules.iter().map(|((_, _, span), ..)| *span).max().unwrap_or_default();
         let text = (0..).zip(&rules).map(|(i, ((_, text, _), by, settle, samples, errors))| {
+            let text = expecting(text, by);
             let by = if by.is_empty() { String::new() } else { format!("        by: [{by}]\n") };
             let condition = if *errors { "response_code in [\"NET_ERR\", \"TIMEOUT\"]" } else { "has(channel)" };
             format!(
@@ -66,7 +67,7 @@ fn file(span: i64) -> impl Strategy<Value = Vec<Entry>> {
 
 fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
     let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
-    let text = format!("groups:\n  - name: g\n    rules:\n{rules}");
+    let text = format!("{INTERVALS}groups:\n  - name: g\n    rules:\n{rules}");
     let files = [RuleFile { name: "r.yaml".into(), text: text.clone() }];
     let rules = RuleSet::load(&files, &formats).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
     (Arc::new(rules), formats)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use record::{Batch, Decoder, FormatSet, Transport};
 use rules::{Alert, Change, Engine, RuleFile, RuleSet};
 
-use crate::naive::{self, Rule, Seen, Shape, Spike, Told};
+use crate::naive::{self, Flatline, Rule, Seen, Shape, Spike, Told};
 
 /// 2016-07-22 10:00:00 UTC, 18:00 in the format's zone: a whole step of every length used here.
 pub(crate) const START: i64 = 1_469_181_600_000;
@@ -159,7 +159,71 @@ fn ratio() -> impl Strategy<Value = (Shape, String, i64)> {
 
 /// Kinds about how much comes.
 fn volume() -> impl Strategy<Value = (Shape, String, i64)> {
-    spike()
+    prop_oneof![spike(), flatline()]
+}
+
+/// Hours as a rule names them, and the same from and to seconds after [`START`] (10:00 UTC, a Friday).
+const HOURS: [(&str, &[(i64, i64)]); 6] = [
+    ("first", &[(0, 60)]),
+    ("second", &[(60, 120)]),
+    ("first, third", &[(0, 60), (120, 50_400)]),
+    ("second, first", &[(0, 60), (60, 120)]),
+    ("shanghai", &[(60, 120)]),
+    ("never", &[]),
+];
+
+pub(crate) const INTERVALS: &str = "time_intervals:
+  - {name: first, time_intervals: [{times: [{start_time: 09:00, end_time: 10:01}], weekdays: [friday]}]}
+  - {name: second, time_intervals: [{times: [{start_time: 10:01, end_time: 10:02}], months: ['6:7']}]}
+  - {name: third, time_intervals: [{times: [{start_time: 10:02, end_time: 24:00}], days_of_month: ['-10:-1']}]}
+  - {name: shanghai, time_intervals: [{times: [{start_time: 18:01, end_time: 18:02}], location: Asia/Shanghai}]}
+  - {name: never, time_intervals: [{years: ['2017:2018']}, {weekdays: ['saturday', sunday]}]}
+";
+
+fn flatline() -> impl Strategy<Value = (Shape, String, i64)> {
+    let within = prop_oneof![6 => 1..20i64, 1 => 598..603i64];
+    let expect = prop_oneof![2 => Just(None), 3 => (1..40i64).prop_map(Some), 1 => Just(Some(1_000))];
+    let hours = prop_oneof![2 => Just(None), 3 => prop::sample::select(HOURS.to_vec()).prop_map(Some)];
+    (within, 1..4usize, expect, hours).prop_map(|(within, count, expect, hours)| {
+        let mut text = format!("        kind: flatline\n        within: {within}s\n");
+        if count > 1 {
+            text += &format!("        count: {count}\n");
+        }
+        let expect = match expect {
+            None => {
+                text += EXPECT_LISTED;
+                Ok(vec!["GHT", "UMP", "XXX", ""])
+            }
+            Some(forget_after) => {
+                text += &format!("        expect: seen\n        forget_after: {forget_after}s\n");
+                Err(forget_after * 1_000)
+            }
+        };
+        // Long windows would nearly never be inside.
+        let hours = hours.filter(|_| within < 100);
+        if let Some((names, _)) = hours {
+            text += &format!("        hours: [{names}]\n");
+        }
+        let hours = hours.map(|(_, hours)| {
+            let instant = |seconds: i64| START + seconds * 1_000;
+            hours.iter().map(|(from, to)| (instant(*from), instant(*to))).collect()
+        });
+        let span = if within > 100 { 1_500_000 } else { 175_000 };
+        (Shape::Flatline(Flatline { within: within * 1_000, count, expect, hours }), text, span)
+    })
+}
+
+/// The keys that are expected, where the rule is by channel.
+const EXPECT_LISTED: &str = "        expect: [GHT, UMP, XXX, '']\n";
+
+/// The keys that are expected in the words of a rule by these fields.
+pub(crate) fn expecting(text: &str, by: &str) -> String {
+    let keys = match by {
+        "" => "",
+        "channel" => EXPECT_LISTED,
+        _ => "        expect: [{channel: GHT, merchant_no: M1}, {channel: XXX, merchant_no: ''}]\n",
+    };
+    text.replace(EXPECT_LISTED, keys)
 }
 
 fn spike() -> impl Strategy<Value = (Shape, String, i64)> {
@@ -258,8 +322,9 @@ pub(crate) fn line(event: &Event) -> String {
 
 fn loaded(text: &str, by_channel: bool, events: &[Event]) -> (RuleSet, Arc<FormatSet>, Batch) {
     let by = if by_channel { "        by: [channel]\n" } else { "" };
+    let text = expecting(text, if by_channel { "channel" } else { "" });
     let file = format!(
-        "groups:\n  - name: g\n    rules:\n      - alert: A\n        where: response_code in [\"NET_ERR\", \"TIMEOUT\"]\n{by}{text}"
+        "{INTERVALS}groups:\n  - name: g\n    rules:\n      - alert: A\n        where: response_code in [\"NET_ERR\", \"TIMEOUT\"]\n{by}{text}"
     );
     let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
     let files = [RuleFile { name: "r.yaml".into(), text: file.clone() }];
@@ -308,7 +373,11 @@ fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
             field: event.merchant.to_owned(),
         })
         .collect();
-    naive::backtest(rule, &stream)
+    let mut rule = rule.clone();
+    if let (Shape::Flatline(Flatline { expect: Ok(keys), .. }), false) = (&mut rule.shape, by_channel) {
+        *keys = vec![""];
+    }
+    naive::backtest(&rule, &stream)
 }
 
 /// Sorted by time, then each moved by less than `jitter`: what a network does to a stream.
@@ -344,9 +413,9 @@ fn random_streams_raise_alerts() {
 fn random_streams_raise_alerts_about_volume() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for kind in ["spike"] {
+    for kind in ["spike", "flatline"] {
         let (mut fired, mut ended) = (0, 0);
-        for _ in 0..200 {
+        for _ in 0..300 {
             let (_, text, span) = with_waits(volume()).new_tree(&mut runner).expect("a rule").current();
             let events =
                 prop::collection::vec(event(span), 1..70).new_tree(&mut runner).expect("events").current();
@@ -424,10 +493,20 @@ proptest! {
         engine.judge(&batch, &mut out);
         let ended = out.iter().filter(|t| matches!(t.change, Change::Resolved | Change::Dropped));
         let mut ended: Vec<Told> = ended.map(|t| told(&t.alert)).collect();
+        // What is silent stays on: both have ended what is over before the last record.
+        let last = START + span + rest - 10_000;
+        let is_over = |told: &Told| told.ended_at.is_some_and(|at| at < last);
+        ended.retain(is_over);
         ended.sort();
-        prop_assert_eq!(ended, by_model(&rule, true, &events), "{:?} {}", rule, text);
-        prop_assert!(engine.alerts().is_empty());
-        prop_assert_eq!(engine.counts().rules[0].keys, 0, "nothing is remembered of what is over");
+        let mut expect = by_model(&rule, true, &events);
+        if let Shape::Flatline(_) = rule.shape {
+            expect.retain(is_over);
+        }
+        prop_assert_eq!(ended, expect, "{:?} {}", rule, text);
+        if !matches!(rule.shape, Shape::Flatline(_)) {
+            prop_assert!(engine.alerts().is_empty());
+            prop_assert_eq!(engine.counts().rules[0].keys, 0, "nothing is remembered of what is over");
+        }
     }
 
 }

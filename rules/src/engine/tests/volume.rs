@@ -79,3 +79,23 @@ fn references_are_the_mean_at_the_offsets_rounded_down() {
         ],
     );
 }
+
+#[test]
+fn silence_from_the_first_moment_is_told_though_nothing_ever_came() {
+    use record::RowFlags;
+    let rule = "  - {alert: N, kind: flatline, within: 5s, by: [channel], expect: [GHT]}\n";
+    let (rules, formats) = super::lines::load(rule);
+    let mut engine = crate::Engine::for_backtest(rules, formats);
+    let mut batch = record::Batch::default();
+    for second in 0..40 {
+        batch.push_tick(0, super::lines::T0 + second * 1_000 + 500);
+    }
+    assert!(batch.rows.iter().all(|row| row.flags.has(RowFlags::TICK)));
+    (1..).zip(&mut batch.rows).for_each(|(lsn, row)| row.lsn = lsn);
+    engine.judge(&batch, &mut Vec::new());
+    let alerts = engine.finish();
+    // History starts with the first tick, at 0.5: the first covered window is that of buckets 1 to 5.
+    let shown: Vec<_> = alerts.iter().map(|a| (a.active_ms - super::lines::T0, a.ended_ms)).collect();
+    assert_eq!(shown, [(5_000, None)]);
+    assert_eq!(alerts[0].reason.text, "0 in 5s, fewer than 1");
+}
