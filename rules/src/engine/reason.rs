@@ -135,16 +135,34 @@ impl RuleState {
             values.truncate(LISTED_MAX);
             reason.distinct = values;
         }
-        let besides = match window.distinct.filter(|_| window.decides == Decides::Count) {
+        (reason.kind, reason.text) = self.window_words(window, tally, (from, to), least, reason);
+        (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
+    }
+
+    /// What `distinct` adds to the words.
+    fn besides(&self, window: Window, reason: &Reason) -> String {
+        match window.distinct.filter(|_| window.decides == Decides::Count) {
             Some(distinct) => {
                 let (seen, min, name) = (reason.distinct_count, distinct.min, &self.settings.distinct_name);
                 let each = if distinct.per_step { " in each step" } else { "" };
                 format!("; {seen} distinct {name} of at least {min}{each}")
             }
             None => String::new(),
-        };
+        }
+    }
+
+    /// The kind and its numbers in words; `least`: matches of the bucket that has fewest.
+    fn window_words(
+        &self,
+        window: Window,
+        tally: &Tally,
+        (from, to): (i64, i64),
+        least: u64,
+        reason: &mut Reason,
+    ) -> (String, String) {
+        let besides = self.besides(window, reason);
         let count = reason.count;
-        (reason.kind, reason.text) = match self.settings.kind {
+        match self.settings.kind {
             Kind::Any { resolve_after_ms } => {
                 ("any".into(), format!("{count} in the last {}", duration(resolve_after_ms)))
             }
@@ -196,8 +214,7 @@ impl RuleState {
                 ("spike".into(), words)
             }
             Kind::Consecutive { .. } | Kind::Things(_) => (String::new(), String::new()),
-        };
-        (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
+        }
     }
 
     fn cardinality_reason(&self, window: Window, within_ms: i64, reason: &mut Reason) -> String {
