@@ -27,6 +27,8 @@ pub struct Lines {
     first_ms: i64,
     /// Whether incidents stand among them.
     incidents: bool,
+    /// Whether some carry a card number.
+    cards: bool,
     /// The lines carry ids of their own in structured data, which begin so.
     eid: Option<String>,
 }
@@ -35,7 +37,7 @@ impl Lines {
     /// Lines whose event times start `ahead_ms` from `now_ms` and go on by a millisecond a line: as long as the drill
     /// is shorter than that, none is late, whatever is repeated after which restart.
     pub fn new(tag: &str, now_ms: i64, ahead_ms: i64) -> Self {
-        Self { tag: tag.to_owned(), first_ms: now_ms + ahead_ms, incidents: true, eid: None }
+        Self { tag: tag.to_owned(), first_ms: now_ms + ahead_ms, incidents: true, cards: true, eid: None }
     }
 
     /// The same with an id (`eid`) and a sequence number in structured data.
@@ -56,6 +58,13 @@ impl Lines {
     #[must_use]
     pub fn calm(mut self) -> Self {
         self.incidents = false;
+        self
+    }
+
+    /// The same without card numbers.
+    #[must_use]
+    pub fn without_cards(mut self) -> Self {
+        self.cards = false;
         self
     }
 
@@ -83,7 +92,7 @@ impl Lines {
         columns[10] = if code == "0000" { "成功" } else { "网络异常" }.to_owned();
         columns[13] = channel;
         columns[30] = format!("{}.{:02}", n % 977, n % 100);
-        if n.is_multiple_of(CARD_EVERY) {
+        if self.cards && n.is_multiple_of(CARD_EVERY) {
             let card = card(n);
             columns[24] = format!("card {} {} {} {} declined", &card[0], &card[1], &card[2], &card[3]);
             columns[48] = card.concat();

@@ -59,6 +59,14 @@ pub(super) fn columns(batch: &mut Batch, format: &Format, base: usize, header: &
     }
 }
 
+/// Card numbers are at least so long.
+const CARD_DIGITS_MIN: usize = 13;
+
+/// Whether a text begins as `YYYY-MM-DD` does; no card number, however it is grouped, is written so.
+fn looks_dated(text: &[u8]) -> bool {
+    matches!(text, [_, _, _, _, b'-', _, _, b'-', ..])
+}
+
 /// Masks the frame at `base`; how many card numbers there were.
 pub(super) fn mask(
     batch: &mut Batch,
@@ -80,6 +88,12 @@ pub(super) fn mask(
                 let Some(first) = spans.get(from) else { break };
                 let last = spans[to.min(spans.len()) - 1];
                 cards += search(first.start as usize, last.end as usize);
+            }
+            for span in format.plan.dated.iter().filter_map(|&column| spans.get(column)) {
+                let (start, end) = (span.start as usize, span.end as usize);
+                if end - start >= CARD_DIGITS_MIN && !bytes.get(start..end).is_some_and(looks_dated) {
+                    cards += bytes.get_mut(start..end).map_or(0, mask_cards);
+                }
             }
         }
         Grammar::KeyValue => {

@@ -365,6 +365,19 @@ fn masks_by_column() {
     assert_eq!(record.extras().collect::<Vec<_>>(), ["411111******1111"]);
     assert!(record.row.flags.has(RowFlags::MASKED));
     assert_eq!(counts.cards_masked, 4);
+    // A line that lost some of its delimiters: the card number stands where a time should.
+    for (text, kept) in [
+        (card, false),
+        ("6225-8001-8888-2417", true),
+        ("2016-07-22 18:15:00.512", true),
+        ("20160722181500", true),
+    ] {
+        columns.fill(String::new());
+        columns[0] = "2016-07-22 18:15:00".into();
+        columns[40] = text.into();
+        let (batch, _) = rows(&formats, None, &[columns.join("||").as_bytes()]);
+        assert_eq!(batch.record(0, &formats).text(40) == Some(text), kept, "{text}");
+    }
     let (batch, _) =
         rows(&formats, None, &[format!("act=x order_no={card} card={card} 4111 1111 1111 1111").as_bytes()]);
     let masked = format!("act=x order_no={card} card=411111******1111 4111 11** **** 1111");

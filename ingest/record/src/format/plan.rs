@@ -16,6 +16,9 @@ pub(crate) struct Plan {
     pub(crate) searched: Vec<(usize, usize)>,
     /// Columns with a rule of their own.
     pub(crate) masked: Vec<(usize, MaskRule)>,
+    /// Identifiers that are timestamps of the default pattern: what is none of these there (a line that lost some of its
+    /// delimiters) is searched for card numbers after all.
+    pub(crate) dated: Vec<usize>,
 }
 
 /// A type check that makes no value.
@@ -66,7 +69,11 @@ impl Plan {
         for (index, column) in columns.iter().enumerate() {
             plan.typed.extend(Check::of(&column.kind).map(|check| (index, check)));
             match column.mask {
-                MaskRule::Identifier => {}
+                MaskRule::Identifier => {
+                    if let Some(Check::Timestamp) = Check::of(&column.kind) {
+                        plan.dated.push(index);
+                    }
+                }
                 MaskRule::Middle | MaskRule::All => plan.masked.push((index, column.mask)),
                 MaskRule::Cards => match plan.searched.last_mut() {
                     Some((_, end)) if *end == index => *end = index + 1,
