@@ -31,8 +31,19 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// Nanoseconds since it began.
+    pub(crate) fn elapsed_ns(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds since it began.
     pub(crate) fn elapsed_ms(self) -> u64 {
         u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Nanoseconds since it was first asked. For samples of what rules cost.
+pub(crate) fn nanos() -> u64 {
+    static BEGAN: std::sync::LazyLock<Stopwatch> = std::sync::LazyLock::new(Stopwatch::start);
+    BEGAN.elapsed_ns()
 }

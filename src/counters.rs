@@ -12,12 +12,12 @@ use dashboards::{
 };
 use ingest::senders::{Gap, SenderView};
 use record::{DecodeCounts, FormatSet, InstantMs};
-use rules::{RuleInfo, RuleSet};
 use sinks::trace_store::{Found, Search, TraceError, TraceReader};
 
 use crate::judge_thread::Tellers;
 use crate::pipeline::{Input, Inputs};
 use crate::progress::Progress;
+use crate::published::Questions;
 use crate::reload::Reload;
 
 /// Where the numbers come from.
@@ -27,8 +27,8 @@ pub(crate) struct Sources {
     pub(crate) inputs: Vec<Arc<Input>>,
     /// Names of formats and columns.
     pub(crate) formats: Arc<FormatSet>,
-    /// The rules, in file order.
-    pub(crate) rules: Vec<RuleInfo>,
+    /// Where the judge is asked.
+    pub(crate) questions: Questions,
     /// The stages.
     pub(crate) progress: Arc<Progress>,
     /// Alert book, outbox, clock.
@@ -56,15 +56,15 @@ impl Sources {
     pub(crate) fn new(
         inputs: &Inputs,
         formats: &Arc<FormatSet>,
-        rules: &RuleSet,
         progress: &Arc<Progress>,
         tellers: &Tellers,
         reload: &Arc<Reload>,
+        questions: &Questions,
     ) -> Self {
         Self {
             inputs: inputs.inputs.clone(),
             formats: Arc::clone(formats),
-            rules: rules.infos(),
+            questions: questions.clone(),
             progress: Arc::clone(progress),
             tellers: tellers.clone(),
             reload: Arc::clone(reload),
@@ -76,6 +76,7 @@ impl Sources {
     pub(crate) fn deps(self, reader: Arc<dyn TraceReader>, external_url: String, zone: Tz) -> Deps {
         let (counters, metrics, ready) = (self.clone(), self.clone(), Arc::clone(&self.progress));
         let reload = Arc::clone(&self.reload);
+        let (rules, questions) = (Arc::clone(&self.progress), self.questions.clone());
         Deps {
             reader,
             book: self.tellers.book.clone(),
@@ -85,6 +86,8 @@ impl Sources {
             metrics: Arc::new(move || {
                 crate::metrics::render(&metrics.counters(), &metrics.tellers.book.live())
             }),
+            rules: Arc::new(move || rules.rules()),
+            ask_keys: Arc::new(move |alert| questions.keys(alert)),
             ready: Arc::new(move || ready.readiness()),
             reload: Arc::new(move || reload.now()),
             clock: Arc::clone(&self.tellers.clock),
@@ -133,7 +136,7 @@ impl Sources {
             inputs,
             decode: self.decode(&decoded),
             journal: self.progress.journal(),
-            engine: self.progress.engine(&self.rules),
+            engine: self.progress.engine(),
             snapshots: self.progress.snapshots(),
             store: self.progress.store(),
             reload: self.reload.counters(),

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Stopwatch};
 use crate::journal_thread::Entry;
 use crate::progress::Progress;
+use crate::published::{self, Publisher, Question};
 use crate::replay::Replay;
 use crate::snapshot::Snapshot;
 use crate::snapshot_thread::Snapshots;
@@ -48,6 +49,10 @@ pub(crate) struct JudgeThread {
     pub(crate) snapshots: Snapshots,
     /// Raised when the node is to end: a replay need not be finished, the next start goes on with it.
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// What pages and metrics see.
+    pub(crate) publisher: Publisher,
+    /// What is asked between two batches.
+    pub(crate) questions: Receiver<Question>,
     /// How far we are.
     pub(crate) progress: Arc<Progress>,
 }
@@ -84,11 +89,12 @@ impl JudgeThread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
+            self.answer();
             self.snapshot_when_due();
             let now_ms = (self.tellers.clock)();
             if now_ms >= published_ms.saturating_add(PUBLISH_EVERY_MS) || now_ms < published_ms {
                 published_ms = now_ms;
-                publish(&self.engine, &self.progress);
+                self.publisher.publish(&self.engine);
                 self.tellers.retry_unwritten(now_ms);
             }
         }
@@ -130,8 +136,11 @@ impl JudgeThread {
     }
 
     fn judge(&mut self, batch: &Batch, transitions: &mut Vec<Transition>) {
+        let watch = Stopwatch::start();
         self.engine.judge(batch, transitions);
-        self.progress.judged.fetch_add(records(batch), Relaxed);
+        let records = records(batch);
+        self.publisher.took(records, watch);
+        self.progress.judged.fetch_add(records, Relaxed);
         self.tellers.tell(transitions);
         // A parcel of which every row was a duplicate has none left.
         self.lsn = batch.rows.last().map_or(self.lsn, |row| row.lsn);
@@ -144,10 +153,11 @@ impl JudgeThread {
         let mut published_ms = 0;
         while replay.next(&mut batch).context("the journal cannot be replayed")? {
             self.judge(&batch, transitions);
+            self.answer();
             self.snapshot_when_due();
             if watch.elapsed_ms() >= published_ms {
                 published_ms = watch.elapsed_ms() + PUBLISH_EVERY_MS.unsigned_abs();
-                publish(&self.engine, &self.progress);
+                self.publisher.publish(&self.engine);
                 let why = format!("replaying the journal, {} of {total} entries left", replay.left());
                 self.progress.set_trouble("start", Some(why));
             }
@@ -165,12 +175,19 @@ impl JudgeThread {
                 replay.unknown_formats()
             );
         }
-        publish(&self.engine, &self.progress);
+        self.publisher.publish(&self.engine);
         if total > 0 {
             let took_ms = watch.elapsed_ms();
             tracing::info!("replayed {total} entries from journal position {first} in {took_ms} ms");
         }
         Ok(true)
+    }
+
+    /// Answers what was asked meanwhile.
+    fn answer(&mut self) {
+        while let Ok(question) = self.questions.try_recv() {
+            published::answer(&self.engine, question);
+        }
     }
 
     fn snapshot_when_due(&mut self) {
@@ -179,7 +196,7 @@ impl JudgeThread {
     }
 
     fn end(self) -> Result<()> {
-        publish(&self.engine, &self.progress);
+        self.publisher.publish(&self.engine);
         let judged = self.progress.judged.load(Relaxed);
         self.snapshots.last(self.lsn, || copy(&self.engine, self.lsn, &self.tellers, judged));
         Ok(())
@@ -207,12 +224,6 @@ fn copy(engine: &Engine, lsn: Lsn, tellers: &Tellers, judged: u64) -> Option<Sna
 /// Records of a batch; time entries are none.
 pub(crate) fn records(batch: &Batch) -> u64 {
     batch.rows.iter().filter(|row| !row.flags.has(RowFlags::TICK)).count() as u64
-}
-
-/// The engine's counts for pages and metrics.
-pub(crate) fn publish(engine: &Engine, progress: &Progress) {
-    progress.set_counts(engine.counts());
-    progress.watermark_ms.store(engine.watermark_ms().unwrap_or(i64::MIN), Relaxed);
 }
 
 impl Tellers {

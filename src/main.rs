@@ -20,6 +20,7 @@ mod output;
 mod parse;
 mod pipeline;
 mod progress;
+mod published;
 mod reload;
 mod replay;
 mod restore;

@@ -3,12 +3,14 @@
 //! Refuses to know: what the stages do.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use dashboards::{EngineCounters, JournalCounters, Readiness, RuleCounters, SnapshotCounters, StoreCounters};
+use dashboards::{
+    EngineCounters, JournalCounters, Readiness, RuleCounters, RulesView, SnapshotCounters, StoreCounters,
+};
 use ingest::senders::SendersView;
 use record::{InstantMs, Lsn};
-use rules::{EngineCounts, RuleInfo};
+use rules::EngineCounts;
 
 /// Positions and counts of the stages.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(crate) struct Progress {
     /// Whether the file system has less room than the reserve: nothing may grow.
     pub(crate) no_room: AtomicBool,
     snapshots: Mutex<SnapshotCounters>,
-    counts: Mutex<EngineCounts>,
+    engine: Mutex<(EngineCounts, Arc<RulesView>)>,
     not_ready: Mutex<Vec<(&'static str, String)>>,
 }
 
@@ -76,7 +78,7 @@ impl Progress {
             journal_blocked: AtomicBool::new(false),
             no_room: AtomicBool::new(false),
             snapshots: Mutex::new(SnapshotCounters::default()),
-            counts: Mutex::new(EngineCounts::default()),
+            engine: Mutex::default(),
             not_ready: Mutex::new(Vec::new()),
         }
     }
@@ -100,9 +102,15 @@ impl Progress {
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The engine's counts, taken now and then by the judge thread.
-    pub(crate) fn set_counts(&self, counts: EngineCounts) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    /// How the engine stands, written down now and then by the judge thread.
+    pub(crate) fn set_engine(&self, counts: EngineCounts, view: RulesView) {
+        self.watermark_ms.store(view.watermark_ms.unwrap_or(i64::MIN), Relaxed);
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = (counts, Arc::new(view));
+    }
+
+    /// The rules, as the judge last wrote them down.
+    pub(crate) fn rules(&self) -> Arc<RulesView> {
+        Arc::clone(&self.engine.lock().unwrap_or_else(PoisonError::into_inner).1)
     }
 
     /// What is known of senders, taken each second by the journal thread.
@@ -153,22 +161,19 @@ impl Progress {
     }
 
     /// For pages and metrics.
-    pub(crate) fn engine(&self, infos: &[RuleInfo]) -> EngineCounters {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn engine(&self) -> EngineCounters {
+        let (counts, view) = self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let watermark_ms = self.watermark_ms.load(Relaxed);
-        let rules = infos.iter().enumerate().map(|(index, info)| {
-            let rule = counts.rules.get(index).cloned().unwrap_or_default();
-            RuleCounters {
-                alert: info.alert.to_string(),
-                summary: info.summary.clone(),
-                shadow: info.shadow,
-                matched: rule.matched,
-                late: rule.late,
-                keys: rule.keys,
-                keys_dropped: rule.keys_dropped,
-                fired: rule.fired,
-                withdrawn: rule.withdrawn,
-            }
+        let rules = view.infos.iter().zip(&counts.rules).map(|(info, rule)| RuleCounters {
+            alert: info.alert.to_string(),
+            summary: info.summary.clone(),
+            shadow: info.shadow,
+            matched: rule.matched,
+            late: rule.late,
+            keys: rule.keys,
+            keys_dropped: rule.keys_dropped,
+            fired: rule.fired,
+            withdrawn: rule.withdrawn,
         });
         EngineCounters {
             records: self.judged.load(Relaxed),

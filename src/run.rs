@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use anyhow::{Context, Result, bail};
 use ingest::Senders;
@@ -19,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::clock::{Clock, system_clock};
+use crate::clock::{Clock, nanos, system_clock};
 use crate::config::Config;
 use crate::counters::Sources;
 use crate::journal_thread::JournalThread;
@@ -27,6 +28,7 @@ use crate::judge_thread::{JudgeThread, Tellers};
 use crate::opening::Opened;
 use crate::pipeline::{self, Inputs, Node, Stages};
 use crate::progress::Progress;
+use crate::published::{Publisher, Question, questions};
 use crate::reload::Reload;
 use crate::replay::Replay;
 use crate::restore::{Restored, restore};
@@ -90,6 +92,8 @@ struct Setup {
     clock: Clock,
     progress: Arc<Progress>,
     restored: Restored,
+    publisher: Publisher,
+    asked: Receiver<Question>,
     replay: Option<Replay>,
     opened: Opened,
     snapshots: (Snapshots, SnapshotThread),
@@ -144,10 +148,14 @@ impl Setup {
 
         let durable_lsn = opened.next_lsn - 1;
         let taken = std::mem::take(&mut opened.snapshots);
-        let restored = restore(taken, durable_lsn, rules, &formats, &tellers, &progress);
+        let mut restored = restore(taken, durable_lsn, rules, &formats, &tellers, &progress);
         let replay = opened.replay(restored.lsn, &formats)?;
 
-        let sources = Sources::new(&inputs, &formats, rules, &progress, &tellers, &reload);
+        restored.engine.measure(nanos);
+        let publisher = Publisher::new(rules, &progress, &clock);
+        publisher.publish(&restored.engine);
+        let (questions, asked) = questions();
+        let sources = Sources::new(&inputs, &formats, &progress, &tellers, &reload, &questions);
         let deps = sources.deps(Arc::clone(&opened.reader), external_url, config.zone);
         let pages = pipeline::start_pages(runtime, web, deps, &senders_rx);
         let senders = pipeline::start_senders(runtime, integrations, &tellers.outbox, &clock, &senders_rx);
@@ -156,6 +164,8 @@ impl Setup {
         Ok(Self {
             config_summary: format!("{} rules", rules.infos().len()),
             restored,
+            publisher,
+            asked,
             replay,
             opened,
             snapshots,
@@ -187,6 +197,7 @@ impl Setup {
             judge: {
                 let (engine, lsn) = (self.restored.engine, self.restored.lsn);
                 let (replay, snapshots, tellers) = (self.replay, self.snapshots.0, self.tellers);
+                let (publisher, questions) = (self.publisher, self.asked);
                 let (shutdown, progress) = (self.shutdown.subscribe(), self.progress);
                 Box::new(move |entries, store| JudgeThread {
                     entries,
@@ -198,6 +209,8 @@ impl Setup {
                     tellers,
                     snapshots,
                     shutdown,
+                    publisher,
+                    questions,
                     progress,
                 })
             },

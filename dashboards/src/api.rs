@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rules::{Alert, AlertState};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -21,14 +20,6 @@ const ROWS_DEFAULT: usize = 200;
 struct Rows {
     truncated: bool,
     rows: Vec<RecordView>,
-}
-
-/// Live alerts in the shape of Prometheus' `GET /api/v1/alerts`. Shadow alerts are left out: they are never sent.
-pub(crate) async fn alerts(State(app): State<App>) -> Json<Value> {
-    let live = app.deps.book.live();
-    let alerts: Vec<Value> =
-        live.iter().filter(|alert| !alert.shadow).map(|alert| prometheus_alert(alert)).collect();
-    Json(json!({"status": "success", "data": {"alerts": alerts}}))
 }
 
 /// All senders that are remembered: `{"status": "success", "data": {"senders": [...], "forgotten": 0}}`. Instants are
@@ -60,26 +51,6 @@ fn sender(sender: &SenderCounters) -> Value {
         "numbers_mixed": sender.mixed,
         "silent_since": sender.silent.then_some(&last_heard),
     })
-}
-
-fn prometheus_alert(alert: &Alert) -> Value {
-    let state = if alert.state == AlertState::Pending { "pending" } else { "firing" };
-    json!({
-        "labels": alert.labels,
-        "annotations": alert.annotations,
-        "state": state,
-        "activeAt": record::rfc3339_ms(alert.active_ms),
-        "value": scientific(alert.reason.count),
-    })
-}
-
-/// As Go prints it: `1.2e+01`.
-fn scientific(count: u64) -> String {
-    let text = format!("{:e}", count as f64);
-    match text.split_once('e') {
-        Some((mantissa, exponent)) => format!("{mantissa}e+{exponent:0>2}"),
-        None => text,
-    }
 }
 
 /// Where the node stands: positions, the last snapshot with the hash over the state that it holds, whether it is ready.
@@ -169,14 +140,5 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
         Readiness::NotReady(reason) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn values_print_as_in_go() {
-        let shown: Vec<String> = [0, 1, 12, 25_000].into_iter().map(super::scientific).collect();
-        assert_eq!(shown, ["0e+00", "1e+00", "1.2e+01", "2.5e+04"]);
     }
 }

@@ -12,6 +12,8 @@ mod counters;
 mod delivery_api;
 mod guard;
 mod page;
+mod rules_api;
+mod rules_view;
 mod serve;
 pub mod text;
 pub mod times;
@@ -32,6 +34,7 @@ pub use counters::{
     JournalCounters, OutboxFileCounters, ReceiverCounters, ReloadCounters, RuleCounters, SenderCounters,
     SenderGap, SnapshotCounters, StoreCounters,
 };
+pub use rules_view::{AskKeys, KEYS_SHOWN_MAX, RuleRow, RulesView};
 pub use serve::{CONNECTIONS_MAX, serve};
 
 /// Whether the node does its work.
@@ -56,11 +59,15 @@ pub struct Deps {
     pub formats: Arc<FormatSet>,
     /// Reads all counters. A ledger that does not add up is shown as a fault: read each input's numbers together.
     pub counters: Arc<dyn Fn() -> Counters + Send + Sync>,
+    /// The rules, as the judge last wrote down.
+    pub rules: Arc<dyn Fn() -> Arc<RulesView> + Send + Sync>,
+    /// Asks the judge for the keys of a rule; may block for a fraction of a second.
+    pub ask_keys: AskKeys,
     /// Body of `/metrics`, Prometheus text format 0.0.4.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the node does its work.
     pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
-    /// Reads what can be read again while the node works (certificates, allow-lists); may block. An error says what is
+    /// Reads what can be read again while the node works (rules, certificates, allow-lists); may block. An error says what is
     /// wrong, and nothing has changed then.
     pub reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The clock.
@@ -105,7 +112,8 @@ pub fn router(deps: Deps) -> Router {
         .route("/assets/style.css", get(page::style))
         .route("/assets/board.js", get(page::script))
         .route("/assets/icon.svg", get(page::icon))
-        .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/v1/alerts", get(rules_api::alerts))
+        .route("/api/v1/rules", get(rules_api::rules))
         .route("/api/v1/senders", get(api::senders))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/deliveries", get(delivery_api::list))

@@ -18,6 +18,8 @@ mod wilson;
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::duration::parse_duration;
 pub use condition::{Condition, ConditionError};
-pub use engine::{Engine, EngineCounts, KEYS_MAX, RestoreReport, RuleCounts, SnapshotError};
+pub use engine::{
+    Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, RestoreReport, RuleCost, RuleCounts, SnapshotError,
+};
 pub use index::{Hit, RuleIndex};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

@@ -3,6 +3,7 @@
 mod deliveries;
 mod hostile;
 mod routes;
+mod rules_api;
 mod server;
 mod stage;
 mod trails;

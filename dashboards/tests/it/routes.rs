@@ -183,7 +183,7 @@ fn api() {
     let alerts = value["data"]["alerts"].as_array().unwrap();
     assert_eq!(alerts.len(), 3, "without the one in the shadow");
     let total = alerts.iter().find(|alert| alert["labels"]["alertname"] == "NetworkTroubleTotal").unwrap();
-    expect![[r#"{"activeAt":"2016-07-22T10:13:18.000Z","annotations":{"summary":"31 network errors on 3 channels in 10 minutes"},"labels":{"alertname":"NetworkTroubleTotal","class":"alarm","severity":"warning"},"state":"firing","value":"3.1e+01"}"#]]
+    expect![[r#"{"activeAt":"2016-07-22T10:13:18.000Z","annotations":{"summary":"31 network errors on 3 channels in 10 minutes"},"fingerprint":"51ab77e2c9d4f003","id":"51ab77e2c9d4f003","labels":{"alertname":"NetworkTroubleTotal","class":"alarm","severity":"warning"},"reason":"31 of at least 25 within 10m over 3 of at least 3 distinct channel","state":"firing","value":"3.1e+01"}"#]]
     .assert_eq(&total.to_string());
     let rows =
         check("/api/search?code=NET_ERR&limit=1", 200, &["\"truncated\":true", "\"columns\":{\"log_time\":"]);

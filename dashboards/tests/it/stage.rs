@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use dashboards::{
     Counters, DecodeCounters, Deps, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
-    JournalCounters, Readiness, ReceiverCounters, RuleCounters, SenderCounters, SenderGap, StoreCounters,
+    JournalCounters, Readiness, ReceiverCounters, RuleCounters, RulesView, SenderCounters, SenderGap,
+    StoreCounters,
 };
 use record::{FormatSet, InstantMs};
-use rules::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition};
+use rules::{
+    Alert, AlertState, Bucket, Change, KeyView, KeysView, Reason, RuleCost, RuleCounts, RuleFile, RuleSet,
+    Sample, Transition,
+};
 use sinks::alert_book::AlertBook;
 use sinks::outbox::{
     BreakerState, FailReason, IntegrationKind, Outbox, OutboxConfig, OutboxHandle, Outcome, Route, Target,
@@ -502,6 +506,82 @@ fn engine() -> EngineCounters {
     }
 }
 
+/// Rules whose alerts are on the stage, in two files.
+const RULES: [(&str, &str); 2] = [
+    (
+        "rules.d/network.yaml",
+        r#"groups:
+  - name: network
+    rules:
+      - alert: ChannelNetworkDown
+        kind: consecutive
+        where: response_code in ["NET_ERR", "TIMEOUT"]
+        by: [channel]
+        count: 12
+        within: 1m
+        for: 90s
+        labels: {class: alarm, severity: critical}
+        annotations: {summary: "{channel}: {count} network errors in a row"}
+      - alert: NetworkTroubleTotal
+        kind: frequency
+        where: response_code in ["NET_ERR", "TIMEOUT"]
+        count: 25
+        within: 10m
+        keep_firing_for: 1500ms
+        labels: {class: alarm, severity: warning}
+"#,
+    ),
+    (
+        "rules.d/keywords.yaml",
+        r#"groups:
+  - name: keywords
+    rules:
+      - {alert: KeywordPanic, kind: any, format: plain, where: 'text.contains("panic")', mode: shadow}
+"#,
+    ),
+];
+
+/// What the judge says of them.
+pub(crate) fn rules_view() -> Arc<RulesView> {
+    let files = RULES.map(|(name, text)| RuleFile { name: name.into(), text: text.into() });
+    let set = RuleSet::load(&files, &formats()).expect("the stage's rules are right");
+    let counts = |matched, fired| RuleCounts { matched, fired, keys: matched / 9, ..RuleCounts::default() };
+    let cost = RuleCost { takes: 4, takes_ns: 3_000, settlings: 2, settlings_ns: 9_000 };
+    Arc::new(RulesView {
+        infos: set.infos().into(),
+        counts: vec![counts(1_204, 2), counts(1_204, 1), counts(0, 0)],
+        costs: vec![cost, cost, RuleCost::default()],
+        since_ms: NOW_MS - 3_600_000,
+        at_ms: NOW_MS - 250,
+        watermark_ms: Some(NOW_MS - 5_120),
+        records: 49_410_273,
+        records_ns: 49_410_273 * 310,
+    })
+}
+
+/// Keys of those rules; the judge is too busy to tell those of one.
+fn ask_keys(alert: &str) -> Result<Option<KeysView>, String> {
+    let key = |channel: &str, state, count: u64| KeyView {
+        labels: [("channel".to_owned(), channel.to_owned())].into(),
+        state,
+        alert_id: None,
+        active_ms: state.map(|_| NOW_MS - 12_000),
+        last_match_ms: Some(NOW_MS - 7_000),
+        reason: Reason { count, text: format!("{count} in a row of at least 12"), ..Reason::default() },
+    };
+    match alert {
+        "ChannelNetworkDown" => Ok(Some(KeysView {
+            total: 133,
+            keys: vec![key("GHT", Some(AlertState::Firing), 14), key("UMP", None, 3)],
+            judged_to_ms: Some(NOW_MS - 6_000),
+            history_start_ms: Some(NOW_MS - 3_600_000),
+        })),
+        "NetworkTroubleTotal" => Err("the judge is busy: ask again in a moment".to_owned()),
+        "KeywordPanic" => Ok(Some(KeysView::default())),
+        _ => Ok(None),
+    }
+}
+
 fn route(receiver: &str, integration: IntegrationKind) -> Route {
     let target = Target { receiver: receiver.into(), integration, index: 0 };
     Route { target, send_resolved: true, on_uncertain: OnUncertain::Resend }
@@ -546,6 +626,8 @@ pub(crate) fn deps() -> Deps {
         formats,
         counters: Arc::new(counters),
         metrics: Arc::new(|| "# TYPE watchroom_up gauge\nwatchroom_up 1\n".to_owned()),
+        rules: Arc::new(rules_view),
+        ask_keys: Arc::new(ask_keys),
         ready: Arc::new(|| Readiness::Ready),
         reload: Arc::new(|| Ok(())),
         clock: Arc::new(|| NOW_MS),

@@ -175,6 +175,12 @@ impl<T> Keys<T> {
         self.slot(slot).text.bytes()
     }
 
+    /// The keys that may go, the most recently active first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = u32> {
+        let some = |slot: u32| Some(slot).filter(|&slot| slot != NONE);
+        std::iter::successors(some(self.newest), move |&slot| some(self.slot(slot).older))
+    }
+
     /// All keys, in no order that means something.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8], &T)> {
         let all = self.chunks.iter().flatten();

@@ -12,7 +12,9 @@
 //!
 //! Refuses to know: sockets, clocks, who is told.
 
+mod asked;
 mod clock;
+mod cost;
 mod counts;
 mod distinct;
 mod episode;
@@ -45,11 +47,14 @@ use std::sync::Arc;
 
 use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
+pub use self::asked::{KeyView, KeysView};
+pub use self::cost::RuleCost;
 pub(crate) use self::fields::join_key;
 pub use self::snapshot::{RestoreReport, SnapshotError};
 pub(crate) use self::window::spike_unit_ms;
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
+use self::cost::{Sampler, measured};
 use self::fields::{push_value, write_key};
 use self::history::Openings;
 use self::lines::Lines;
@@ -124,6 +129,7 @@ pub struct Engine {
     scratch: Scratch,
     /// Entries up to here are expected again: a replay begins before the snapshot.
     replayed_to: Lsn,
+    sampler: Sampler,
 }
 
 /// Buffers for one record's values, kept to save allocation.
@@ -168,6 +174,7 @@ impl Engine {
             hits: Vec::new(),
             scratch: Scratch::default(),
             replayed_to: 0,
+            sampler: Sampler::default(),
         };
         engine.open_histories();
         engine
@@ -212,6 +219,11 @@ impl Engine {
         }
     }
 
+    /// The rules by which it judges.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
     /// The highest journal position taken; 0 before the first.
     pub fn judged_to(&self) -> Lsn {
         self.seen.highest()
@@ -254,8 +266,12 @@ impl Engine {
             // Only matches are shown to people; a reset is the usual case and leaves no line.
             let matched = hits.iter().any(|hit| hit.matched);
             let line = if matched { self.lines.add(record.message()) } else { 0 };
+            let sample = self.sampler.record();
             for hit in &hits {
-                self.hit(record, *hit, event_ms, line, moved.middle, out);
+                let took = measured(sample, || self.hit(record, *hit, event_ms, line, moved.middle, out));
+                if let Some(ns) = took {
+                    self.states[hit.rule as usize].cost.took(ns);
+                }
             }
         }
         self.hits = hits;
@@ -321,9 +337,13 @@ impl Engine {
             return;
         }
         self.deadline = InstantMs::MAX;
+        let sample = self.sampler.settling();
         for state in &mut self.states {
             if state.deadline() <= base {
-                state.advance(base, &mut Cause { lsn, lines: &self.lines, out });
+                let mut cause = Cause { lsn, lines: &self.lines, out };
+                if let Some(ns) = measured(sample, || state.advance(base, &mut cause)) {
+                    state.cost.settled(ns);
+                }
             }
             self.deadline = self.deadline.min(state.deadline());
         }
@@ -363,6 +383,16 @@ impl Engine {
         self.states
             .iter()
             .fold(hash::numbers(0, clock), |sum, state| hash::numbers(sum, [state.hash() as i64]))
+    }
+
+    /// Measures what each rule costs from here on. `nanos`: nanoseconds since any moment; it is asked at samples only.
+    pub fn measure(&mut self, nanos: fn() -> u64) {
+        self.sampler = Sampler::new(nanos);
+    }
+
+    /// What each rule costs, in the order of [`RuleSet::infos`]; zeros unless it is measured.
+    pub fn costs(&self) -> Vec<RuleCost> {
+        self.states.iter().map(|state| state.cost).collect()
     }
 
     /// Counters since the engine began.

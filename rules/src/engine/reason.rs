@@ -351,7 +351,7 @@ impl RuleState {
     }
 
     /// `by` fields of a key; a null one is an absent label.
-    fn key_labels(&self, slot: u32) -> Vec<(String, String)> {
+    pub(super) fn key_labels(&self, slot: u32) -> Vec<(String, String)> {
         let texts = super::fields::split_key(self.keys.bytes(slot), self.settings.by.len());
         let named = self.settings.by.iter().zip(texts);
         let there = named.filter(|(_, text)| !text.is_empty());

@@ -20,7 +20,7 @@ use super::schedule::{Marks, Schedule};
 use super::settings::Settings;
 use super::things::{Bad, Look, ThingRule, Things};
 use super::window::{Extra, Tally, Window};
-use super::{RuleCounts, distinct::Values};
+use super::{RuleCost, RuleCounts, distinct::Values};
 use crate::rule::Kind;
 use crate::{Alert, Transition};
 
@@ -108,6 +108,8 @@ pub(super) struct RuleState {
     pub(super) values: Values,
     pub(super) things: Things,
     pub(super) counts: RuleCounts,
+    /// Follows from nothing that was judged, and nothing from it.
+    pub(super) cost: RuleCost,
     pub(super) history: History,
     /// What is known of the rule's hours; follows from the rule.
     pub(super) hours_now: Option<HoursNow>,
@@ -145,6 +147,7 @@ impl RuleState {
             things: Things::new(&settings.kind),
             settings,
             counts: RuleCounts::default(),
+            cost: RuleCost::default(),
             history: History::new(NEVER),
             hours_now: None,
             base: NEVER,

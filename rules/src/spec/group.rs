@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use record::{ColumnType, Format, FormatId, FormatSet};
 
+use super::excerpt;
 use super::fields::{self, Fields, Text};
 use super::intervals::{self, Intervals};
 use super::kind::{KINDS, KindSpec, PLANNED};
@@ -146,8 +147,10 @@ impl<'a> Loading<'a> {
     ) {
         let errors_before = report.errors.len();
         let alert = fields.need("alert", report).and_then(|entry| fields::text(entry, report));
+        let mut line = 0;
         if let Some(alert) = alert {
             let place = report.source.place(alert.at);
+            line = place.line;
             let here = format!("{}:{}:{}", report.file, place.line, place.column);
             match self.names.get(alert.text) {
                 Some(first) => report.error(
@@ -174,7 +177,7 @@ impl<'a> Loading<'a> {
         rule.group = Arc::clone(group);
         rule.file = report.file.into();
         rule.kind = kind;
-        self.infos.push(info(&rule, format.1));
+        self.infos.push(info(&rule, format.1, line, excerpt::item(report.source.text, fields.at)));
         self.rules.push(rule);
     }
 
@@ -494,14 +497,20 @@ impl<'a> RuleReader<'a, '_> {
     }
 }
 
-fn info(rule: &Rule, format: &Format) -> RuleInfo {
+fn info(rule: &Rule, format: &Format, line: usize, text: String) -> RuleInfo {
     RuleInfo {
         alert: Arc::clone(&rule.alert),
         group: Arc::clone(&rule.group),
         file: Arc::clone(&rule.file),
+        line,
+        text: text.into(),
         kind: rule.kind.name(),
         summary: rule.summary(format),
+        by: rule.by.iter().map(|(name, _)| Arc::clone(name)).collect(),
         labels: rule.labels.clone(),
+        annotations: rule.annotations.clone(),
+        for_ms: rule.for_ms,
+        keep_firing_for_ms: rule.keep_firing_for_ms,
         shadow: rule.shadow,
     }
 }

@@ -16,6 +16,7 @@
 //! is wrong is collected with its line and column; a set is made only of files without fault.
 //! Refuses to know: where files lie, and what verdicts are.
 
+mod excerpt;
 mod fields;
 mod group;
 mod intervals;
@@ -69,12 +70,24 @@ pub struct RuleInfo {
     pub group: Arc<str>,
     /// Its file.
     pub file: Arc<str>,
+    /// The line of its `alert`, from 1.
+    pub line: usize,
+    /// Its lines of the file, as its author wrote them.
+    pub text: Arc<str>,
     /// Its kind.
     pub kind: &'static str,
     /// One line: its shape in words.
     pub summary: String,
+    /// The fields of its key.
+    pub by: Vec<Arc<str>>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its annotations, with places.
+    pub annotations: BTreeMap<String, String>,
+    /// `for`.
+    pub for_ms: i64,
+    /// `keep_firing_for`.
+    pub keep_firing_for_ms: i64,
     /// Judged and recorded, never sent.
     pub shadow: bool,
 }
@@ -99,6 +112,11 @@ impl RuleSet {
     /// The rules in file order.
     pub fn infos(&self) -> Vec<RuleInfo> {
         self.infos.clone()
+    }
+
+    /// The place of a rule among [`RuleSet::infos`], by its name.
+    pub fn position(&self, alert: &str) -> Option<usize> {
+        self.rules.iter().position(|rule| *rule.alert == *alert)
     }
 
     /// How many rules there are.
