@@ -49,11 +49,14 @@ enum Command {
     Check(crate::check::Args),
     /// Test rules: lines of your choice in, the alerts you expect at given instants out
     #[command(after_help = "Examples:\n  watchroom test rules.d/tests/network.yaml\n  \
-        watchroom test --diff --junit results.xml rules.d/tests/*.yaml")]
+        watchroom test --diff --junit results.xml rules.d/tests/*.yaml\n\n\
+        Exit code 0: all passed; 1: one failed; 2: wrong use, or a file that cannot be used.")]
     Test(crate::rule_test::Args),
-    /// Run rules over files of lines and print the alerts they would have raised
+    /// Run rules over files of lines, or over what a node has stored, and print the alerts they would have raised
     #[command(after_help = "Examples:\n  watchroom backtest --rules rules.d --file yesterday.log\n  \
-        watchroom backtest --rules rules.d/network.yaml --file a.log --file b.log --json")]
+        watchroom backtest --rules rules.d/network.yaml --file a.log --file b.log --json\n  \
+        watchroom backtest --rules rules.d --from '2016-07-22 18:00' --to '2016-07-22 19:00' --config watchroom.yaml\n\n\
+        Exit code 0: no alert; 1: an alert became pending or fired; 2: wrong use, faulty rules, nothing to judge.")]
     Backtest(crate::backtest::Args),
     /// Follow one order through all modules
     #[command(

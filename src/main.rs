@@ -20,6 +20,7 @@ mod output;
 mod parse;
 mod pipeline;
 mod progress;
+mod progress_bar;
 mod published;
 mod reload;
 mod replay;
@@ -30,6 +31,7 @@ mod senders_thread;
 mod snapshot;
 mod snapshot_thread;
 mod store_thread;
+mod stored;
 mod traces;
 
 use std::process::ExitCode;

@@ -15,6 +15,17 @@ pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
+/// Whether somebody looks at stderr.
+pub(crate) fn is_watched() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
+}
+
+/// Replaces the line that the cursor of a terminal on stderr stands in.
+#[expect(clippy::print_stderr, reason = "the binary's one edge to stderr")]
+pub(crate) fn draw(line: &str) {
+    eprint!("\r{line}\x1b[K");
+}
+
 /// An error with what caused it, on stderr.
 pub(crate) fn complain(error: &anyhow::Error) {
     note(&format!("watchroom: {}", told(error)));

@@ -1,21 +1,33 @@
-//! `watchroom backtest`: the production engine over files, and the alerts it would have raised.
+//! `watchroom backtest`: the production engine over files or over what a node has stored, and the alerts it would have
+//! raised.
 //!
-//! Refuses to know: how a rule is judged.
+//! Refuses to know: how a rule is judged, how records are kept.
 
 mod merge;
+#[allow(dead_code, reason = "asked by the pages")]
+mod over;
 mod parallel;
+mod table;
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
-use record::{Batch, InstantMs};
-use rules::{Alert, Engine, RuleSet};
+use anyhow::{Result, bail, ensure};
+use record::{Batch, FormatSet, InstantMs, rfc3339_ms};
+use rules::{Engine, RuleSet};
 
+use crate::clock;
+use crate::config::Config;
 use crate::lines::{LineFile, rule_files};
-use crate::output::{self, Table};
+use crate::output;
+use crate::progress_bar::{ProgressBar, grouped};
+use crate::stored::{Stored, Time};
+
+#[allow(unused_imports, reason = "asked by the pages")]
+pub(crate) use over::{Bounds, Cut, Judged, Over, run_over};
 
 /// Arguments of `backtest`.
 #[derive(Debug, clap::Args)]
@@ -23,10 +35,8 @@ pub(crate) struct Args {
     /// Rule files or folders of them
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     rules: Vec<PathBuf>,
-    /// Files of lines, as modules print them or with syslog headers (told apart line by line); `-` is stdin.
-    /// Several files are merged by event time
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    records: Records,
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
@@ -34,32 +44,50 @@ pub(crate) struct Args {
     config: crate::cli::ConfigArg,
 }
 
-/// Runs the rules over the files; exit code 1 if an alert became pending or fired, else 0.
+/// Which records.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Records {
+    /// Files of lines, as modules print them or with syslog headers (told apart line by line); `-` is stdin.
+    /// Several files are merged by event time
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present_any = ["from", "to"],
+          conflicts_with_all = ["from", "to", "as_file"])]
+    file: Vec<PathBuf>,
+    /// Instead of files what the node of the configuration has stored (it may be running), from this event time on:
+    /// RFC 3339, or `YYYY-MM-DD HH:MM[:SS]` in the platform's zone; default: all that is stored
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// To this event time, exclusive; default: all that is stored
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Judge stored records as lines of a file, by event time alone: none came too late by the clock of the node
+    #[arg(long)]
+    as_file: bool,
+}
+
+/// Runs the rules over the records; exit code 1 if an alert became pending or fired, else 0.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let config = crate::config::Config::load(args.config.config.as_deref())?;
+    let config = Config::load(args.config.config.as_deref())?;
     let formats = Arc::new(config.formats()?);
     let files = rule_files(&args.rules)?;
     let rules = match RuleSet::load(&files, &formats) {
         Ok(rules) => Arc::new(rules),
-        Err(errors) => return Ok(crate::check::complain_all(&errors)),
-    };
-    let engine = Engine::for_backtest(rules, Arc::clone(&formats));
-    let alerts = match &*args.file {
-        [only] => judge(engine, |sink| parallel::read(only, &formats, sink))?,
-        several => {
-            let files: Result<Vec<LineFile>> =
-                several.iter().map(|path| LineFile::open(path, &formats, None)).collect();
-            let files = files?;
-            judge(engine, |sink| merge::read(files, sink))?
+        Err(errors) => {
+            crate::check::complain_all(&errors);
+            return Ok(ExitCode::from(crate::cli::EXIT_WRONG_USE));
         }
     };
+    let engine = Engine::for_backtest(rules, Arc::clone(&formats));
+    let mut judge = Judge::new(engine);
+    judge.read(&args.records, &config, &formats)?;
+    judge.report();
+    let alerts = judge.engine.finish();
     let mut out = output::stdout();
     if args.json {
         for alert in &alerts {
             writeln!(out, "{}", rules::backtest_line(alert))?;
         }
     } else {
-        print_table(&alerts, &mut out)?;
+        table::print(&alerts, config.zone, &mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::from(if alerts.is_empty() { 0 } else { crate::cli::EXIT_FOUND }))
@@ -68,22 +96,121 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Takes batches in order and gives them back to be filled again.
 type Sink<'a> = &'a mut dyn FnMut(&mut Batch);
 
-/// Lets the engine judge all that `read` brings.
-fn judge(mut engine: Engine, read: impl FnOnce(Sink<'_>) -> Result<()>) -> Result<Vec<Arc<Alert>>> {
-    let mut seen = Seen::default();
-    let mut ignored = Vec::new();
-    let mut next_lsn = 1;
-    read(&mut |batch: &mut Batch| {
-        next_lsn = crate::lines::number(batch, next_lsn);
-        seen.look(batch);
-        engine.judge(batch, &mut ignored);
-        ignored.clear();
-    })?;
-    seen.report();
-    Ok(engine.finish())
+/// An engine and what it was given.
+struct Judge {
+    engine: Engine,
+    seen: Seen,
+    bar: ProgressBar,
 }
 
-/// What the files held, for the note at the end.
+impl Judge {
+    fn new(engine: Engine) -> Self {
+        Self { engine, seen: Seen::default(), bar: ProgressBar::start() }
+    }
+
+    /// Judges all that the arguments name.
+    fn read(&mut self, records: &Records, config: &Config, formats: &Arc<FormatSet>) -> Result<()> {
+        if !records.file.is_empty() {
+            return self.files(&records.file, formats);
+        }
+        let range = range(records.from.as_deref(), records.to.as_deref(), config.zone)?;
+        let time = if records.as_file { Time::AsFile } else { Time::AsReceived };
+        self.stored(Stored::new(config, formats, range.clone(), time, clock::now_ms()), &range)
+    }
+
+    fn files(&mut self, files: &[PathBuf], formats: &Arc<FormatSet>) -> Result<()> {
+        let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        let total: u64 = files.iter().map(size).sum();
+        let (mut next_lsn, mut done) = (1, 0);
+        let mut ignored = Vec::new();
+        let mut sink = |batch: &mut Batch| {
+            next_lsn = crate::lines::number(batch, next_lsn);
+            self.seen.look(batch);
+            self.engine.judge(batch, &mut ignored);
+            ignored.clear();
+            done += batch.bytes.len() as u64;
+            self.bar.show(done, total, self.seen.records);
+        };
+        match files {
+            [only] => parallel::read(only, formats, &mut sink),
+            several => {
+                let files: Result<Vec<LineFile>> =
+                    several.iter().map(|path: &PathBuf| LineFile::open(path, formats, None)).collect();
+                merge::read(files?, &mut sink)
+            }
+        }
+    }
+
+    fn stored(&mut self, mut stored: Stored, range: &Range<InstantMs>) -> Result<()> {
+        let mut ignored = Vec::new();
+        stored.read(&mut |batch, share| {
+            self.seen.look(batch);
+            self.engine.judge(batch, &mut ignored);
+            ignored.clear();
+            self.bar.show(share.passed, share.total, self.seen.records);
+            true
+        })?;
+        look_at_range(&stored, range)?;
+        let counts = self.engine.counts();
+        if counts.late + counts.skewed > 0 {
+            output::note(&format!(
+                "{} records came late and {} more than 10 minutes ahead of their receive time: judged as \
+                 the node judges them; --as-file judges by event time alone",
+                grouped(counts.late),
+                grouped(counts.skewed)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says what was read, to somebody who looks.
+    fn report(&mut self) {
+        std::mem::replace(&mut self.bar, ProgressBar::start()).end();
+        self.seen.report();
+    }
+}
+
+/// The half-open range of event times that two flags name.
+///
+/// # Errors
+/// A text that is no time; a range that holds no instant.
+pub(crate) fn range(from: Option<&str>, to: Option<&str>, zone: chrono_tz::Tz) -> Result<Range<InstantMs>> {
+    let instant = |name: &str, text: Option<&str>, open: InstantMs| match text {
+        None => Ok(open),
+        Some(text) => {
+            dashboards::times::parse(text, zone).map_err(|error| anyhow::anyhow!("--{name}: {error}"))
+        }
+    };
+    let range = instant("from", from, InstantMs::MIN)?..instant("to", to, InstantMs::MAX)?;
+    ensure!(
+        range.start < range.end,
+        "--from {} is not before --to {}: the range holds no instant",
+        rfc3339_ms(range.start),
+        rfc3339_ms(range.end)
+    );
+    Ok(range)
+}
+
+/// Complains about a range that holds nothing, and says where what is stored begins if that is within it.
+fn look_at_range(stored: &Stored, range: &Range<InstantMs>) -> Result<()> {
+    let Some((first, last)) = stored.held_ms() else { bail!("nothing is stored yet") };
+    ensure!(
+        stored.records() > 0,
+        "no stored record has its event time in this range; they run from {} to {}",
+        rfc3339_ms(first),
+        rfc3339_ms(last)
+    );
+    if range.start != InstantMs::MIN && range.start < first {
+        output::note(&format!(
+            "stored records begin at {}, later than --from {}: what came before is not judged",
+            rfc3339_ms(first),
+            rfc3339_ms(range.start)
+        ));
+    }
+    Ok(())
+}
+
+/// What the records were, for the note at the end.
 #[derive(Default)]
 struct Seen {
     records: u64,
@@ -94,7 +221,7 @@ struct Seen {
 
 impl Seen {
     fn look(&mut self, batch: &Batch) {
-        for row in &batch.rows {
+        for row in batch.rows.iter().filter(|row| !row.flags.has(record::RowFlags::TICK)) {
             self.records += 1;
             match row.event_ms {
                 None => self.without_time += 1,
@@ -107,41 +234,16 @@ impl Seen {
     }
 
     fn report(&self) {
-        use std::io::IsTerminal;
-        if !std::io::stderr().is_terminal() {
+        if !output::is_watched() {
             return;
         }
-        let time = |t: Option<InstantMs>| t.map_or_else(|| "-".to_owned(), record::rfc3339_ms);
+        let time = |t: Option<InstantMs>| t.map_or_else(|| "-".to_owned(), rfc3339_ms);
         output::note(&format!(
             "{} records from {} to {}, {} without a readable time (not judged)",
-            self.records,
+            grouped(self.records),
             time(self.first_ms),
             time(self.last_ms),
-            self.without_time
+            grouped(self.without_time)
         ));
     }
-}
-
-fn print_table(alerts: &[Arc<Alert>], out: &mut impl Write) -> Result<()> {
-    let mut table = Table::new(&["ALERT", "LABELS", "ACTIVE", "FIRED", "ENDED", "REASON"]);
-    for alert in alerts {
-        let name = alert.labels.get("alertname").cloned().unwrap_or_default();
-        let labels: Vec<String> =
-            alert.labels.iter().filter(|(k, _)| *k != "alertname").map(|(k, v)| format!("{k}={v}")).collect();
-        let time = |t: Option<InstantMs>, none: &str| t.map_or_else(|| none.to_owned(), record::rfc3339_ms);
-        table.row(&[
-            name,
-            labels.join(" "),
-            record::rfc3339_ms(alert.active_ms),
-            time(alert.fired_ms, "pending only"),
-            time(alert.ended_ms, "still on"),
-            alert.reason.text.clone(),
-        ]);
-    }
-    if alerts.is_empty() {
-        writeln!(out, "no alert")?;
-        return Ok(());
-    }
-    table.print(out)?;
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod rsyslog;
 mod rule_tests;
 mod senders;
 mod spine;
+mod stored;
 mod support;
 mod tidy;
 mod tls;

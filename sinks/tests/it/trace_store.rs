@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use record::{Batch, Decoder, Lsn, RowFlags, Transport};
-use sinks::trace_store::embedded::{EmbeddedConfig, EmbeddedReader, EmbeddedWriter, Gap, open};
+use sinks::trace_store::embedded::{EmbeddedConfig, EmbeddedReader, EmbeddedWriter, Gap, TraceScan, open};
 use sinks::trace_store::{Search, TraceError, TraceReader};
 
 use journal::{Entry, HOUR_MS, Journal, START_MS, Scratch, formats};
@@ -97,9 +97,59 @@ proptest! {
         check(&reader, &journal);
         writer.flush().unwrap();
         check(&reader, &journal);
+        check_scan(&scratch.dir, &journal);
         let (_, reader) = open_in(&scratch.dir);
         check(&reader, &journal);
     }
+}
+
+/// What a scan of the files brings: every record of a range once, in the order of the journal.
+fn check_scan(dir: &Path, journal: &Journal) {
+    for range in [i64::MIN..i64::MAX, START_MS + 500..START_MS + 3_000, START_MS..START_MS] {
+        let mut scan = TraceScan::open(dir, range.clone()).unwrap();
+        assert_eq!(scan.stored_lsn(), journal.last());
+        let mut found = Vec::new();
+        scan.read(|scanned| {
+            found.extend(scanned.rows);
+            true
+        })
+        .unwrap();
+        assert_eq!(found, journal.in_range(range));
+        assert_eq!(scan.done_lsn(), journal.last());
+    }
+}
+
+#[test]
+fn a_scan_goes_on_when_its_files_are_joined_meanwhile() {
+    let scratch = Scratch::new();
+    let journal = store_files(&scratch.dir, 9, 40);
+    let mut scan = TraceScan::open(&scratch.dir, i64::MIN..i64::MAX).unwrap();
+    let (mut writer, _) = open_in(&scratch.dir);
+    let mut found = Vec::new();
+    scan.read(|scanned| {
+        if found.is_empty() {
+            let before = files(&scratch.dir).len();
+            writer.maintain(START_MS).unwrap();
+            assert!(files(&scratch.dir).len() < before, "nothing was joined");
+        }
+        found.extend(scanned.rows);
+        true
+    })
+    .unwrap();
+    assert_eq!(found, journal.in_range(i64::MIN..i64::MAX));
+}
+
+#[test]
+fn a_scan_disturbs_no_writer() {
+    let scratch = Scratch::new();
+    store_files(&scratch.dir, 1, 3);
+    let unfinished = files(&scratch.dir)[0].with_extension("parquet.tmp");
+    fs::write(&unfinished, b"half").unwrap();
+    assert_eq!(TraceScan::open(&scratch.dir, 0..1).unwrap().stored_lsn(), 3);
+    assert!(unfinished.exists());
+    let nowhere = scratch.dir.join("nowhere");
+    assert_eq!(TraceScan::open(&nowhere, 0..1).unwrap().times_ms(), None);
+    assert!(!nowhere.exists());
 }
 
 /// So many files with so many rows each, in one hour.

@@ -53,7 +53,7 @@ impl FileName {
             .join(format!("{first:020}_{last:020}_{event_min}_{event_max}_{rows}.parquet"))
     }
 
-    fn parse(hour: i64, name: &str) -> Option<Self> {
+    pub(super) fn parse(hour: i64, name: &str) -> Option<Self> {
         let mut parts = name.strip_suffix(".parquet")?.split('_');
         let (first, last) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let (event_min, event_max) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -88,7 +88,7 @@ fn hour_dir(dir: &Path, hour: i64) -> PathBuf {
     dir.join(start.format("%Y-%m-%dT%H").to_string())
 }
 
-fn parse_hour(name: &str) -> Option<i64> {
+pub(super) fn parse_hour(name: &str) -> Option<i64> {
     let start = chrono::NaiveDateTime::parse_from_str(&format!("{name}:00"), "%Y-%m-%dT%H:%M").ok()?;
     Some(hour_of(start.and_utc().timestamp_millis()))
 }

@@ -168,7 +168,7 @@ pub(super) fn footer_only() -> ReadOptions {
     ReadOptionsBuilder::new().build()
 }
 
-fn summaries(metadata: &ParquetMetaData, file_ms: (InstantMs, InstantMs)) -> Vec<GroupSummary> {
+pub(super) fn summaries(metadata: &ParquetMetaData, file_ms: (InstantMs, InstantMs)) -> Vec<GroupSummary> {
     metadata.row_groups().iter().map(|group| summary(group, file_ms)).collect()
 }
 

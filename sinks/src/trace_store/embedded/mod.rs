@@ -26,6 +26,8 @@ mod hybrid;
 mod merge;
 mod query;
 mod reader;
+
+mod scan;
 mod schema;
 mod writer;
 
@@ -37,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub use filing::FilingWork;
 pub use reader::EmbeddedReader;
+pub use scan::{Scanned, TraceScan};
 pub use writer::{EmbeddedWriter, StoreStats};
 
 use crate::trace_store::TraceError;

@@ -267,7 +267,11 @@ fn finish(files: &Files, best: Best<Place>) -> Result<Found, TraceError> {
 }
 
 /// Reads whole rows (ascending) of a group.
-fn rows(file: &TraceFile, group: &Group<'_>, wanted: &[usize]) -> Result<Vec<TraceRow>, TraceError> {
+pub(super) fn rows(
+    file: &TraceFile,
+    group: &Group<'_>,
+    wanted: &[usize],
+) -> Result<Vec<TraceRow>, TraceError> {
     let mut lsns = group.pick::<Int64Type>(col::LSN, wanted)?.into_iter();
     let mut received = group.pick::<Int64Type>(col::RECV_MS, wanted)?.into_iter();
     let mut events = group.pick::<Int64Type>(col::EVENT_MS, wanted)?.into_iter();

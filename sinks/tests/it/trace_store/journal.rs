@@ -158,6 +158,12 @@ impl Journal {
         (1..).zip(&self.entries).filter(|(_, entry)| !entry.flags.has(RowFlags::TICK))
     }
 
+    /// Records with an event time in a range.
+    pub(crate) fn in_range(&self, range: std::ops::Range<InstantMs>) -> Vec<TraceRow> {
+        let is_in = |(_, entry): &(Lsn, &Entry)| entry.event_ms.is_some_and(|at| range.contains(&at));
+        self.rows().filter(is_in).map(row).collect()
+    }
+
     pub(crate) fn by_lsn(&self, lsn: Lsn) -> Option<TraceRow> {
         self.rows().find(|(at, _)| *at == lsn).map(row)
     }
