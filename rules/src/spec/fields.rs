@@ -2,14 +2,12 @@
 
 use record::Decimal;
 
+use super::keys::{Key, MAX_DURATION_MS, names};
 use super::node::{Content, Entry, Node};
 use super::report::Report;
 use crate::condition::duration::{self, parse_duration};
 use crate::condition::literal::decimal as decimal_of;
 use crate::condition::nearest::did_you_mean;
-
-/// The longest duration a rule may name: ten years.
-const MAX_DURATION_MS: i64 = 10 * 365 * 86_400_000;
 
 /// A text and the byte of the file at which it begins.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +43,8 @@ impl<'a> Fields<'a> {
 
     /// The entry of a key.
     pub(super) fn entry(&self, key: &str) -> Option<&'a Entry> {
+        #[cfg(test)]
+        tests::look_up(self.what, key);
         self.entries.iter().find(|entry| entry.key == key)
     }
 
@@ -62,9 +62,10 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports every key that is not among `known`.
-    pub(super) fn only(&self, known: &[&str], report: &mut Report<'_>) {
+    pub(super) fn only(&self, known: &[Key], report: &mut Report<'_>) {
+        let known = names(known);
         for entry in self.entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
-            unknown_key(entry, self.what, known, report);
+            unknown_key(entry, self.what, &known, report);
         }
     }
 }
@@ -191,4 +192,25 @@ pub(super) fn word<'a>(entry: &Entry, words: &[&'a str], report: &mut Report<'_>
         report.error(at, format!("`{}` is one of {}, found `{text}`{hint}", entry.key, words.join(", ")));
     }
     found
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    //! What the parser asks for, so that it can be compared with the table of keys.
+
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static LOOKED_UP: RefCell<BTreeSet<(&'static str, String)>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn look_up(what: &'static str, key: &str) {
+        LOOKED_UP.with_borrow_mut(|all| all.insert((what, key.to_owned())));
+    }
+
+    /// The keys asked for on this thread since it was last asked, by what they are keys of.
+    pub(in super::super) fn looked_up() -> BTreeSet<(&'static str, String)> {
+        LOOKED_UP.take()
+    }
 }

@@ -8,6 +8,7 @@ use record::{ColumnType, Format, FormatId, FormatSet};
 use super::excerpt;
 use super::fields::{self, Fields, Text};
 use super::intervals::{self, Intervals};
+use super::keys::{self, MAX_BY, MAX_SAMPLES};
 use super::kind::{KINDS, KindSpec, PLANNED};
 use super::node::{self, Content, Entry, Node};
 use super::report::Report;
@@ -17,24 +18,6 @@ use crate::condition::Condition;
 use crate::condition::nearest::did_you_mean;
 use crate::rule::{Rule, TEMPLATE_NAMES};
 
-/// Keys that every rule may have.
-pub(super) const COMMON_KEYS: [&str; 14] = [
-    "alert",
-    "kind",
-    "format",
-    "where",
-    "by",
-    "lateness",
-    "settle",
-    "for",
-    "keep_firing_for",
-    "labels",
-    "annotations",
-    "mode",
-    "samples",
-    "sum",
-];
-
 /// Keys of the specification that are not built yet.
 const PLANNED_KEYS: [&str; 1] = ["thresholds"];
 /// Format of a rule that names none.
@@ -43,10 +26,6 @@ const DEFAULT_FORMAT: &str = "order-trace";
 const DEFAULT_LATENESS_MS: i64 = 5_000;
 /// Sample lines of a rule that names no number.
 const DEFAULT_SAMPLES: u64 = 5;
-/// Most sample lines of an alert.
-const MAX_SAMPLES: u64 = 100;
-/// Most key columns.
-const MAX_BY: usize = 16;
 
 /// Files being loaded.
 pub(super) struct Loading<'a> {
@@ -96,7 +75,7 @@ impl<'a> Loading<'a> {
             return;
         }
         let Some(fields) = Fields::of(root, "a rule file", report) else { return };
-        fields.only(&["groups", "time_intervals"], report);
+        fields.only(keys::FILE, report);
         let named = fields.entry("time_intervals").map(|entry| intervals::read(entry, report));
         self.intervals = Arc::new(named.unwrap_or_default());
         let Some(entry) = fields.need("groups", report) else { return };
@@ -119,12 +98,12 @@ impl<'a> Loading<'a> {
     fn group<'n>(&mut self, fields: Fields<'n>, report: &mut Report<'_>) -> Option<Text<'n>> {
         for entry in fields.entries() {
             match &*entry.key {
-                "name" | "labels" | "rules" => {}
+                key if keys::GROUP.iter().any(|known| known.name == key) => {}
                 "interval" | "query_offset" | "limit" => report.error(
                     entry.key_at,
                     format!("`{}` has no meaning here: rules are judged by event time, record by record; remove it", entry.key),
                 ),
-                _ => fields::unknown_key(entry, "a group", &["name", "labels", "rules"], report),
+                _ => fields::unknown_key(entry, "a group", &keys::names(keys::GROUP), report),
             }
         }
         let name = fields.need("name", report).and_then(|entry| fields::text(entry, report));
@@ -234,9 +213,9 @@ fn kind_spec(fields: Fields<'_>, report: &mut Report<'_>) -> Option<&'static Kin
 
 /// Reports keys that a rule of this kind does not have.
 fn check_keys(fields: Fields<'_>, spec: Option<&KindSpec>, report: &mut Report<'_>) {
-    let all_kinds: Vec<&str> = KINDS.iter().flat_map(|spec| spec.keys.iter().copied()).collect();
-    let own = spec.map_or(all_kinds.as_slice(), |spec| spec.keys);
-    let known: Vec<&str> = COMMON_KEYS.iter().chain(own).copied().collect();
+    let all_kinds: Vec<&str> = KINDS.iter().flat_map(|spec| keys::names(spec.keys)).collect();
+    let own = spec.map_or_else(|| all_kinds.clone(), |spec| keys::names(spec.keys));
+    let known: Vec<&str> = keys::names(keys::RULE).into_iter().chain(own).collect();
     for entry in fields.entries().iter().filter(|entry| !known.contains(&&*entry.key)) {
         if PLANNED_KEYS.contains(&&*entry.key) {
             report.error(entry.key_at, format!("`{}` is not supported yet", entry.key));
@@ -247,7 +226,7 @@ fn check_keys(fields: Fields<'_>, spec: Option<&KindSpec>, report: &mut Report<'
                     "kind `{}` has no key `{}`; its keys are {}",
                     spec.name,
                     entry.key,
-                    spec.keys.join(", ")
+                    keys::names(spec.keys).join(", ")
                 ),
             );
         } else if spec.is_some() {
@@ -342,7 +321,7 @@ impl<'a> RuleReader<'a, '_> {
             None => Some(DEFAULT_SAMPLES),
         };
         let mode = match self.fields.entry("mode") {
-            Some(entry) => fields::word(entry, &["live", "shadow"], self.report),
+            Some(entry) => fields::word(entry, keys::MODES, self.report),
             None => Some("live"),
         };
         let lateness_ms = self.duration("lateness", DEFAULT_LATENESS_MS);

@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 
 use super::fields::{self, Fields, Text};
 use super::group::list;
+use super::keys;
 use super::node::Entry;
 use super::report::Report;
 use crate::hours::Interval;
@@ -40,12 +41,12 @@ pub(super) fn read(entry: &Entry, report: &mut Report<'_>) -> Intervals {
     let mut all = Intervals::new();
     for node in list(entry, report) {
         let Some(fields) = Fields::of(node, "a time interval", report) else { continue };
-        fields.only(&["name", "time_intervals"], report);
+        fields.only(keys::TIME_INTERVAL, report);
         let name = fields.need("name", report).and_then(|entry| fields::text(entry, report));
         let items = fields.need("time_intervals", report).map(|entry| list(entry, report));
         let mut intervals = Vec::new();
         for node in items.unwrap_or_default() {
-            let fields = Fields::of(node, "a time interval", report);
+            let fields = Fields::of(node, "an interval", report);
             intervals.extend(fields.and_then(|fields| interval(fields, report)));
         }
         let Some(name) = name else { continue };
@@ -60,7 +61,7 @@ pub(super) fn read(entry: &Entry, report: &mut Report<'_>) -> Intervals {
 }
 
 fn interval(fields: Fields<'_>, report: &mut Report<'_>) -> Option<Interval> {
-    fields.only(&["times", "weekdays", "days_of_month", "months", "years", "location"], report);
+    fields.only(keys::INTERVAL, report);
     let zone = match fields.entry("location") {
         Some(entry) => zone(fields::text(entry, report)?, report),
         None => Some(chrono_tz::UTC),
@@ -170,7 +171,7 @@ fn times(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Vec<(u32, u32)>
     let mut all = Vec::new();
     for node in list(entry, report) {
         let range = Fields::of(node, "a time of day", report)?;
-        range.only(&["start_time", "end_time"], report);
+        range.only(keys::TIMES, report);
         let mut minute = |key: &str| {
             let text = range.need(key, report).and_then(|entry| fields::text(entry, report))?;
             let found = minute(text.text);

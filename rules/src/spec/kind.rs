@@ -1,82 +1,126 @@
 //! The kinds: which keys each has and how they become a [`Kind`].
 //!
-//! A new kind is a row in [`KINDS`] and a function.
+//! A new kind is a row in [`KINDS`], its keys in [`keys`], and a function.
 
 use record::Decimal;
 
 use super::fields::{self, Fields};
 use super::group::RuleReader;
+use super::keys::{self, Key, MAX_BOUND, MAX_CONFIDENCE, MAX_DISTINCT, MAX_RUN, MILLIONTH, MIN_BOUND};
 use super::node::Entry;
 use super::things;
 use super::volume;
 use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
 /// A kind that can be loaded.
+#[allow(dead_code, reason = "the reference is made from it")]
 pub(super) struct KindSpec {
     pub(super) name: &'static str,
-    /// Its keys besides [`super::group::COMMON_KEYS`].
-    pub(super) keys: &'static [&'static str],
+    /// Its keys besides [`keys::RULE`].
+    pub(super) keys: &'static [Key],
+    /// Whether it is raised early, in a word or two.
+    pub(super) early: &'static str,
+    /// When it is active, in half a sentence.
+    pub(super) active: &'static str,
     /// Reads them. `None` after reporting what is wrong.
     pub(super) read: fn(&mut RuleReader<'_, '_>) -> Option<Kind>,
 }
 
 /// Kinds in the order of the documentation.
 pub(super) const KINDS: [KindSpec; 12] = [
-    KindSpec { name: "any", keys: &["resolve_after"], read: any },
-    KindSpec { name: "frequency", keys: &["count", "within", "distinct"], read: frequency },
-    KindSpec { name: "sustained", keys: &["count", "every", "within", "distinct"], read: sustained },
-    KindSpec { name: "consecutive", keys: &["count", "within", "reset"], read: consecutive },
-    KindSpec { name: "cardinality", keys: &["field", "within", "min", "max"], read: cardinality },
+    KindSpec {
+        name: "any",
+        keys: keys::ANY,
+        early: "yes",
+        active: "some match lies less than `resolve_after` back",
+        read: any,
+    },
+    KindSpec {
+        name: "frequency",
+        keys: keys::FREQUENCY,
+        early: "yes",
+        active: "the window holds at least `count` matches",
+        read: frequency,
+    },
+    KindSpec {
+        name: "sustained",
+        keys: keys::SUSTAINED,
+        early: "yes",
+        active: "every step of the window holds at least `count` matches",
+        read: sustained,
+    },
+    KindSpec {
+        name: "consecutive",
+        keys: keys::CONSECUTIVE,
+        early: "yes",
+        active: "the last `count` of matches and resets are all matches, within the window",
+        read: consecutive,
+    },
+    KindSpec {
+        name: "cardinality",
+        keys: keys::CARDINALITY,
+        early: "for `min`",
+        active: "the window holds at least `min`, or at most `max`, distinct values of a field",
+        read: cardinality,
+    },
     KindSpec {
         name: "ratio",
-        keys: &["match", "within", "below", "above", "min_total", "confidence"],
+        keys: keys::RATIO,
+        early: "no",
+        active: "the share of matches for which `match` holds is too small, or too great",
         read: ratio,
     },
     KindSpec {
         name: "aggregate",
-        keys: &["fn", "field", "within", "above", "below", "min_total"],
+        keys: keys::AGGREGATE,
+        early: "no",
+        active: "a sum, average, extreme or quantile of a field is too great, or too small",
         read: aggregate,
     },
     KindSpec {
         name: "spike",
-        keys: &["within", "factor", "direction", "offset", "min_reference", "min_current"],
+        keys: keys::SPIKE,
+        early: "no",
+        active: "much more, or much less, comes than before",
         read: volume::spike,
     },
     KindSpec {
         name: "flatline",
-        keys: &["within", "count", "expect", "forget_after", "hours"],
+        keys: keys::FLATLINE,
+        early: "no",
+        active: "fewer than `count` matches come of a key that is expected",
         read: volume::flatline,
     },
     KindSpec {
         name: "unfinished",
-        keys: &["each", "start", "finish", "within", "skew", "resolve_after", "count"],
+        keys: keys::UNFINISHED,
+        early: "no",
+        active: "things began and did not end in time",
         read: things::unfinished,
     },
     KindSpec {
         name: "sequence",
-        keys: &["each", "steps", "within", "resolve_after", "count"],
+        keys: keys::SEQUENCE,
+        early: "yes",
+        active: "records of a thing fit steps, one after the other",
         read: things::sequence,
     },
     KindSpec {
         name: "transition",
-        keys: &["each", "field", "allowed", "resolve_after", "count"],
+        keys: keys::TRANSITION,
+        early: "yes",
+        active: "a field of a thing changed in a way that is not allowed",
         read: things::transition,
     },
 ];
+
+pub(super) use keys::MAX_COUNT;
 
 /// Kinds of the specification that are not built yet, refused by name.
 pub(super) const PLANNED: [&str; 3] = ["mismatch", "new_value", "composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;
-/// Most matches a threshold may ask for.
-pub(super) const MAX_COUNT: u64 = 1_000_000_000;
-/// Greatest number that an aggregate is compared with: times the number of values it is still exact.
-pub(super) const MAX_BOUND: u64 = 1_000_000_000_000_000_000;
-/// Most distinct values a threshold may ask for: that many are kept one by one.
-const MAX_DISTINCT: u64 = 1_000_000;
-/// Longest run: its matches are kept one by one.
-const MAX_RUN: u64 = 100_000;
 /// Most steps of a `sustained` window.
 const MAX_STEPS: i64 = 10_000;
 
@@ -151,10 +195,7 @@ fn ratio(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     };
     let (below, above) = (share("below"), share("above"));
     let confidence = match rule.fields.entry("confidence") {
-        Some(entry) => {
-            let (least, most) = (Decimal::new(1, 6), Decimal::new(999_999, 6));
-            fields::decimal(entry, least, most, rule.report).map(Some)
-        }
+        Some(entry) => fields::decimal(entry, MILLIONTH, MAX_CONFIDENCE, rule.report).map(Some),
         None => Some(None),
     };
     let min_total = min_total(rule);
@@ -179,9 +220,8 @@ fn aggregate(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
         rule.is_number(column, "field", name).then_some(column)
     });
     let within = window(rule, "within");
-    let most = Decimal::from(MAX_BOUND);
     let mut bound = |key: &str| match rule.fields.entry(key) {
-        Some(entry) => fields::decimal(entry, -most, most, rule.report).map(Some),
+        Some(entry) => fields::decimal(entry, MIN_BOUND, MAX_BOUND, rule.report).map(Some),
         None => Some(None),
     };
     let (below, above) = (bound("below"), bound("above"));
@@ -226,12 +266,11 @@ pub(super) fn window(rule: &mut RuleReader<'_, '_>, key: &str) -> Option<i64> {
 fn distinct(rule: &mut RuleReader<'_, '_>, has_steps: bool) -> Option<Option<Distinct>> {
     let Some(entry) = rule.fields.entry("distinct") else { return Some(None) };
     let map = Fields::of(&entry.value, "`distinct`", rule.report)?;
-    let known: &[&str] = if has_steps { &["field", "min", "over"] } else { &["field", "min"] };
-    map.only(known, rule.report);
+    map.only(if has_steps { keys::DISTINCT_STEPS } else { keys::DISTINCT }, rule.report);
     let field = map.need("field", rule.report).and_then(|entry| field(rule, entry));
     let min = map.need("min", rule.report).and_then(|entry| fields::whole(entry, 1, MAX_COUNT, rule.report));
-    let per_step = match map.entry("over").filter(|_| has_steps) {
-        Some(entry) => fields::word(entry, &["window", "step"], rule.report).map(|word| word == "step"),
+    let per_step = match has_steps.then(|| map.entry("over")).flatten() {
+        Some(entry) => fields::word(entry, keys::OVER, rule.report).map(|word| word == "step"),
         None => Some(false),
     };
     Some(Some(Distinct { field: field?, min: min?, per_step: per_step? }))

@@ -20,6 +20,8 @@ mod excerpt;
 mod fields;
 mod group;
 mod intervals;
+#[allow(dead_code, reason = "the schema is made from it")]
+pub(crate) mod keys;
 mod kind;
 mod node;
 mod place;

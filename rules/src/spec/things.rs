@@ -9,6 +9,7 @@ use record::ColumnType;
 
 use super::fields::{self, Fields, Text};
 use super::group::RuleReader;
+use super::keys::MAX_SEQUENCE;
 use super::kind::{MAX_COUNT, field};
 use super::node::{Content, Entry, Node};
 use crate::condition::Condition;
@@ -18,8 +19,6 @@ use crate::rule::{Allowed, Kind, ThingKind, Things};
 const RESOLVE_AFTER_MS: i64 = 3_600_000;
 /// How far before the start the finish of an order may lie.
 const SKEW_MS: i64 = 1_000;
-/// Most steps of a sequence.
-const MAX_STEPS: usize = 16;
 /// The field that names the thing.
 const EACH: &str = "order_no";
 
@@ -48,8 +47,8 @@ pub(super) fn sequence(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
 /// A list of conditions.
 fn steps(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<Vec<Condition>> {
     let texts = fields::texts(entry, rule.report)?;
-    if !(2..=MAX_STEPS).contains(&texts.len()) {
-        rule.report.error(entry.value.at, format!("`steps` must be 2 to {MAX_STEPS} conditions"));
+    if !(2..=MAX_SEQUENCE).contains(&texts.len()) {
+        rule.report.error(entry.value.at, format!("`steps` must be 2 to {MAX_SEQUENCE} conditions"));
         return None;
     }
     let Content::List(items) = &entry.value.content else { return None };

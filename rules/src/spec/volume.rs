@@ -6,7 +6,8 @@ use record::Decimal;
 
 use super::fields::{self, Fields};
 use super::group::RuleReader;
-use super::kind::{MAX_BOUND, MAX_COUNT, window};
+use super::keys::{self, MAX_BOUND, MAX_COUNT, MAX_EXPECTED, MAX_FACTOR, MILLIONTH};
+use super::kind::window;
 use super::node::{Content, Node};
 use crate::condition::nearest::did_you_mean;
 use crate::engine::{join_key, spike_unit_ms};
@@ -15,8 +16,6 @@ use crate::rule::{Expect, Kind, OFFSETS_MAX, Spike};
 
 /// Digits of a factor after the point.
 const FACTOR_DIGITS: u32 = 6;
-/// Greatest factor.
-const MAX_FACTOR: i64 = 1_000;
 /// Most buckets that an offset may reach back: each is kept.
 const MAX_OFFSET_BUCKETS: i64 = 1_000_000;
 
@@ -24,12 +23,11 @@ pub(super) fn spike(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let within_ms = window(rule, "within");
     let factor = factor(rule);
     let direction = match rule.fields.entry("direction") {
-        Some(entry) => fields::word(entry, &["up", "down", "both"], rule.report),
+        Some(entry) => fields::word(entry, keys::DIRECTIONS, rule.report),
         None => Some("up"),
     };
     let offsets_ms = offsets(rule, within_ms);
-    let least = Decimal::new(1, 6);
-    let min_reference = number(&rule.fields, "min_reference", least, rule.report);
+    let min_reference = number(&rule.fields, "min_reference", MILLIONTH, rule.report);
     let min_current = number(&rule.fields, "min_current", Decimal::ZERO, rule.report);
     // What is wrong with `sum` is said where the keys of every rule are read.
     let sum = rule.fields.entry("sum").and_then(|entry| match &entry.value.content {
@@ -51,8 +49,7 @@ pub(super) fn spike(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
 
 fn factor(rule: &mut RuleReader<'_, '_>) -> Option<Decimal> {
     let entry = rule.need("factor")?;
-    let most = Decimal::from(MAX_FACTOR);
-    let factor = fields::decimal(entry, Decimal::new(1, FACTOR_DIGITS), most, rule.report)?.normalize();
+    let factor = fields::decimal(entry, MILLIONTH, MAX_FACTOR, rule.report)?.normalize();
     if factor.scale() > FACTOR_DIGITS {
         let message = format!("`factor` has at most {FACTOR_DIGITS} digits after the point");
         rule.report.error(entry.value.at, message);
@@ -68,7 +65,7 @@ fn number(
     report: &mut super::report::Report<'_>,
 ) -> Option<Decimal> {
     match fields.entry(key) {
-        Some(entry) => fields::decimal(entry, least, Decimal::from(MAX_BOUND), report),
+        Some(entry) => fields::decimal(entry, least, MAX_BOUND, report),
         None => Some(Decimal::ONE),
     }
 }
@@ -98,8 +95,6 @@ fn offsets(rule: &mut RuleReader<'_, '_>, within_ms: Option<i64>) -> Option<[i64
 
 /// How long `expect: seen` remembers a key.
 const FORGET_AFTER_MS: i64 = 7 * 86_400_000;
-/// Most keys listed.
-const MAX_EXPECTED: usize = 10_000;
 
 pub(super) fn flatline(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let within_ms = window(rule, "within");
