@@ -131,6 +131,8 @@ impl Meaning<'_> {
             ThingKind::Unfinished { within_ms, skew_ms, .. } => self.show(&(within_ms, skew_ms)),
             ThingKind::Transition { allowed, .. } => self.show(allowed),
             ThingKind::Sequence { steps, within_ms } => self.show(&(steps.len(), within_ms)),
+            ThingKind::Mismatch { compare, within_ms, .. } => self.show(&(compare.len(), within_ms)),
+            ThingKind::NewValue { remember_ms, learn_ms } => self.show(&(remember_ms, learn_ms)),
         }
     }
 

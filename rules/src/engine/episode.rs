@@ -47,9 +47,14 @@ impl RuleState {
             episode.life = life;
         }
         // Once per look (a bucket, a second) at most, and only if there is more to tell than before.
-        if life.is_active() && cause.out.len() == told && self.has_grown(slot, until - 1) {
+        let has_grown = life.is_active() && self.has_grown(slot, until - 1);
+        if has_grown && cause.out.len() == told {
             self.refresh(slot, until - 1, cause);
             self.emit(slot, Change::Updated, false, cause);
+        } else if has_grown && matches!(self.shape, Shape::Things(_)) {
+            // Looked at the next second, whether or not anything else makes it so, so that what is told does not
+            // depend on the order of arrival.
+            self.look_at(slot, until.div_euclid(self.unit_ms()));
         }
     }
 

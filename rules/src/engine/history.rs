@@ -27,6 +27,11 @@ impl History {
         Self { lowest: None, floor, is_decided: false }
     }
 
+    /// The start by what is known.
+    pub(super) fn lowest(&self) -> Option<InstantMs> {
+        self.lowest
+    }
+
     /// The start once it is decided.
     pub(super) fn start(&self) -> Option<InstantMs> {
         self.lowest.filter(|_| self.is_decided)

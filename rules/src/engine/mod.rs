@@ -307,7 +307,7 @@ impl Engine {
         };
         let Scratch { key, distinct, thing, value } = &mut self.scratch;
         let look = match &rule.kind {
-            Kind::Things(things) => Some(Look::at(things, record, thing, value)),
+            Kind::Things(things) => Some(Look::at(things, record, key, thing, value)),
             _ => None,
         };
         let seen = Sighting {

@@ -25,7 +25,7 @@ pub(super) struct Settings {
     pub(super) kind: Kind,
     /// Name of the column of `distinct`, or of the one that names things.
     pub(super) distinct_name: String,
-    /// Name of the column that is aggregated, or whose changes are watched.
+    /// Name of the column that is aggregated, or whose changes are watched, or of those that are compared.
     pub(super) field_name: String,
     /// The rule's format has orders; else every match is its own.
     pub(super) has_orders: bool,
@@ -64,6 +64,10 @@ impl Settings {
                 | Kind::Spike { spike: Spike { sum: Some(field), .. }, .. }
                 | Kind::Things(Things { kind: ThingKind::Transition { field, .. }, .. }) => {
                     column(*field).map(|c| c.name.to_string()).unwrap_or_default()
+                }
+                Kind::Things(Things { kind: ThingKind::Mismatch { compare, .. }, .. }) => {
+                    let names = compare.iter().filter_map(|&field| column(field)).map(|c| &*c.name);
+                    names.collect::<Vec<_>>().join(", ")
                 }
                 _ => String::new(),
             },

@@ -179,6 +179,7 @@ impl RuleState {
     /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
     pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
         self.decide_history(base - self.settings.lateness_ms);
+        self.know_start(cause);
         if base > self.base {
             self.base = base;
             self.settle_until(base - self.settings.lateness_ms, cause);
@@ -233,6 +234,7 @@ impl RuleState {
             let end = (highest.div_euclid(self.unit_ms()) + 1) * self.unit_ms();
             let end = end.max(self.watermark);
             self.decide_history(end);
+            self.know_start(cause);
             self.settle_until(end, cause);
         }
         let mut alerts = self.over.take().unwrap_or_default();

@@ -30,6 +30,22 @@ pub(crate) type Allowed = Arc<BTreeMap<Box<[u8]>, BTreeSet<Box<[u8]>>>>;
 /// What makes a thing bad.
 #[derive(Debug, Clone)]
 pub(crate) enum ThingKind {
+    /// Two of its records that should agree do not.
+    Mismatch {
+        left: Condition,
+        right: Condition,
+        /// Columns that should agree.
+        compare: Vec<usize>,
+        /// How far apart the records may lie.
+        within_ms: i64,
+    },
+    /// A value (which is the thing) that its key did not have for long.
+    NewValue {
+        /// Seen at least this long ago, it is new again.
+        remember_ms: i64,
+        /// For this long after history start nothing is new.
+        learn_ms: i64,
+    },
     /// Its records fit steps, one after the other.
     Sequence { steps: Vec<Condition>, within_ms: i64 },
     /// A field changed from one value to another that may not follow it.
@@ -52,6 +68,8 @@ impl Things {
             ThingKind::Unfinished { .. } => "unfinished",
             ThingKind::Transition { .. } => "transition",
             ThingKind::Sequence { .. } => "sequence",
+            ThingKind::Mismatch { .. } => "mismatch",
+            ThingKind::NewValue { .. } => "new_value",
         }
     }
 
@@ -60,7 +78,8 @@ impl Things {
         match self.kind {
             ThingKind::Unfinished { within_ms, .. } => within_ms,
             ThingKind::Transition { .. } => 0,
-            ThingKind::Sequence { within_ms, .. } => within_ms,
+            ThingKind::Sequence { within_ms, .. } | ThingKind::Mismatch { within_ms, .. } => within_ms,
+            ThingKind::NewValue { remember_ms, .. } => remember_ms,
         }
     }
 
@@ -68,7 +87,8 @@ impl Things {
     pub(crate) fn roles(&self) -> Vec<&Condition> {
         match &self.kind {
             ThingKind::Unfinished { start, finish, .. } => vec![start, finish],
-            ThingKind::Transition { .. } => Vec::new(),
+            ThingKind::Mismatch { left, right, .. } => vec![left, right],
+            ThingKind::Transition { .. } | ThingKind::NewValue { .. } => Vec::new(),
             ThingKind::Sequence { steps, .. } => steps.iter().collect(),
         }
     }
@@ -77,11 +97,12 @@ impl Things {
     pub(crate) fn roles_of(&self, record: &RecordRef<'_>) -> u32 {
         let bit = |(i, condition): (usize, &Condition)| u32::from(condition.holds(record)) << i;
         match &self.kind {
-            ThingKind::Unfinished { start, finish, .. } => {
-                [start, finish].into_iter().enumerate().map(bit).sum()
+            ThingKind::Unfinished { start: one, finish: other, .. }
+            | ThingKind::Mismatch { left: one, right: other, .. } => {
+                [one, other].into_iter().enumerate().map(bit).sum()
             }
             ThingKind::Sequence { steps, .. } => steps.iter().enumerate().map(bit).sum(),
-            ThingKind::Transition { .. } => 0,
+            ThingKind::Transition { .. } | ThingKind::NewValue { .. } => 0,
         }
     }
 
@@ -90,7 +111,10 @@ impl Things {
         let roles = || self.roles().into_iter().map(|role| role.test().clone()).collect();
         let own = match &self.kind {
             ThingKind::Transition { field, .. } => Test::Has(*field),
-            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } => Test::any(roles()),
+            ThingKind::NewValue { .. } => return Test::Has(self.each),
+            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } | ThingKind::Mismatch { .. } => {
+                Test::any(roles())
+            }
         };
         Test::all(vec![Test::Has(self.each), own])
     }
@@ -98,8 +122,9 @@ impl Things {
     /// Columns whose values a thing remembers of each record.
     pub(crate) fn values(&self) -> &[usize] {
         match &self.kind {
-            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } => &[],
+            ThingKind::Unfinished { .. } | ThingKind::Sequence { .. } | ThingKind::NewValue { .. } => &[],
             ThingKind::Transition { field, .. } => std::slice::from_ref(field),
+            ThingKind::Mismatch { compare, .. } => compare,
         }
     }
 
@@ -117,6 +142,15 @@ impl Things {
             }
             ThingKind::Transition { field, .. } => {
                 format!("at least {count} {each} with a change of {} that is not allowed", column(*field))
+            }
+            ThingKind::Mismatch { compare, within_ms, .. } => {
+                let compare: Vec<&str> = compare.iter().map(|field| column(*field)).collect();
+                let (compare, within) = (compare.join(", "), show_duration(*within_ms));
+                format!("at least {count} {each} that differ in {compare} within {within}")
+            }
+            ThingKind::NewValue { remember_ms, .. } => {
+                let remember = show_duration(*remember_ms);
+                format!("at least {count} values of {each} not seen in the last {remember}")
             }
         }
     }

@@ -115,6 +115,8 @@ pub(crate) const MAX_FACTOR: Decimal = Decimal::ONE_THOUSAND;
 pub(crate) const MAX_SAMPLES: u64 = 100;
 /// Most key columns.
 pub(crate) const MAX_BY: usize = 16;
+/// Most fields that a `mismatch` compares.
+pub(crate) const MAX_COMPARE: usize = 16;
 /// Most steps of a `sequence`.
 pub(crate) const MAX_SEQUENCE: usize = 16;
 /// Most keys that `expect` lists.

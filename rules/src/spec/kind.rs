@@ -27,7 +27,7 @@ pub(super) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 12] = [
+pub(super) const KINDS: [KindSpec; 14] = [
     KindSpec {
         name: "any",
         keys: keys::ANY,
@@ -112,12 +112,26 @@ pub(super) const KINDS: [KindSpec; 12] = [
         active: "a field of a thing changed in a way that is not allowed",
         read: things::transition,
     },
+    KindSpec {
+        name: "mismatch",
+        keys: keys::MISMATCH,
+        early: "yes",
+        active: "two records of a thing that should agree do not",
+        read: things::mismatch,
+    },
+    KindSpec {
+        name: "new_value",
+        keys: keys::NEW_VALUE,
+        early: "yes",
+        active: "a value of a field came that was not there for long",
+        read: things::new_value,
+    },
 ];
 
 pub(super) use keys::MAX_COUNT;
 
 /// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 3] = ["mismatch", "new_value", "composite"];
+pub(super) const PLANNED: [&str; 1] = ["composite"];
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;

@@ -9,7 +9,7 @@ use record::ColumnType;
 
 use super::fields::{self, Fields, Text};
 use super::group::RuleReader;
-use super::keys::MAX_SEQUENCE;
+use super::keys::{MAX_COMPARE, MAX_SEQUENCE};
 use super::kind::{MAX_COUNT, field};
 use super::node::{Content, Entry, Node};
 use crate::condition::Condition;
@@ -19,6 +19,10 @@ use crate::rule::{Allowed, Kind, ThingKind, Things};
 const RESOLVE_AFTER_MS: i64 = 3_600_000;
 /// How far before the start the finish of an order may lie.
 const SKEW_MS: i64 = 1_000;
+/// How long a value is remembered.
+const REMEMBER_MS: i64 = 30 * 86_400_000;
+/// How long after history start no value is new.
+const LEARN_MS: i64 = 86_400_000;
 /// The field that names the thing.
 const EACH: &str = "order_no";
 
@@ -42,6 +46,34 @@ pub(super) fn sequence(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
     let steps = rule.need("steps").and_then(|entry| steps(rule, entry));
     let within = needed(rule, "within");
     things(rule, |_| Some(ThingKind::Sequence { steps: steps?, within_ms: within? }))
+}
+
+pub(super) fn mismatch(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let (left, right) = (condition(rule, "left"), condition(rule, "right"));
+    let compare = rule.need("compare").and_then(|entry| compare(rule, entry));
+    let within = needed(rule, "within");
+    things(rule, |_| {
+        Some(ThingKind::Mismatch { left: left?, right: right?, compare: compare?, within_ms: within? })
+    })
+}
+
+pub(super) fn new_value(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
+    let field = rule.need("field").and_then(|entry| field(rule, entry));
+    let remember = duration(rule, "remember", 1, REMEMBER_MS);
+    let learn = duration(rule, "learn", 0, LEARN_MS);
+    let kind = ThingKind::NewValue { remember_ms: remember?, learn_ms: learn? };
+    common(rule, field, Some(kind))
+}
+
+/// The fields that should agree.
+fn compare(rule: &mut RuleReader<'_, '_>, entry: &Entry) -> Option<Vec<usize>> {
+    let names = fields::texts(entry, rule.report)?;
+    if !(1..=MAX_COMPARE).contains(&names.len()) {
+        rule.report.error(entry.value.at, format!("`compare` must be 1 to {MAX_COMPARE} fields"));
+        return None;
+    }
+    let found: Vec<Option<usize>> = names.into_iter().map(|name| rule.column(name)).collect();
+    found.into_iter().collect()
 }
 
 /// A list of conditions.

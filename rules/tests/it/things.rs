@@ -32,9 +32,10 @@ fn line(event: &Event) -> String {
     let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000)
         .expect("a time of 2016");
     let mut columns = vec![""; 66];
+    let amount = event.code.split_once('=').map_or("1.50", |(_, amount)| amount);
     let time = at.format("%Y-%m-%d %H:%M:%S%.3f").to_string();
     (columns[0], columns[4], columns[9]) = (&time, event.order, event.code);
-    (columns[11], columns[13], columns[30]) = (event.merchant, event.channel, "1.50");
+    (columns[11], columns[13], columns[30]) = (event.merchant, event.channel, amount);
     columns.join("||")
 }
 
@@ -91,7 +92,7 @@ fn length() -> impl Strategy<Value = i64> {
 }
 
 fn kind() -> impl Strategy<Value = (Kind, String)> {
-    prop_oneof![unfinished(), transition(), sequence()]
+    prop_oneof![unfinished(), transition(), sequence(), mismatch(), new_value()]
 }
 
 fn sequence() -> impl Strategy<Value = (Kind, String)> {
@@ -102,6 +103,26 @@ fn sequence() -> impl Strategy<Value = (Kind, String)> {
         let text =
             format!("        kind: sequence\n        steps: ['{conditions}']\n        within: {within}ms\n");
         (Kind::Sequence { steps, within }, text)
+    })
+}
+
+fn mismatch() -> impl Strategy<Value = (Kind, String)> {
+    length().prop_map(|within| {
+        let text = format!(
+            "        kind: mismatch\n        left: contains(response_code, \"S\")\n        \
+             right: contains(response_code, \"F\")\n        compare: [merchant_no]\n        within: {within}ms\n"
+        );
+        (Kind::Mismatch { within }, text)
+    })
+}
+
+fn new_value() -> impl Strategy<Value = (Kind, String)> {
+    let learn = prop_oneof![3 => Just(0i64), 2 => Just(1_000), 2 => 0..4_000i64];
+    (length(), learn).prop_map(|(remember, learn)| {
+        let text = format!(
+            "        kind: new_value\n        field: order_no\n        remember: {remember}ms\n        learn: {learn}ms\n"
+        );
+        (Kind::NewValue { remember, learn }, text)
     })
 }
 
@@ -607,4 +628,273 @@ fn steps_may_be_equal_in_time_and_exactly_within_after_the_first() {
         &expect_test::expect![" 5000 5000 15000: 1 order_no through 2 steps within 5s [a]"],
     );
     check(rule, &[(0, "a", "S", ""), (5_001, "a", "F", "")], &expect_test::expect![""]);
+}
+
+const MISMATCH: &str = "kind: mismatch
+    left: contains(response_code, \"L\")
+    right: contains(response_code, \"R\")
+    compare: [channel]
+    by: [channel]
+    within: 5s
+    resolve_after: 10s";
+
+#[test]
+fn left_and_right_may_come_in_either_order_and_at_most_within_apart() {
+    let apart = |ms| [(0, "a", "L", "GHT"), (ms, "a", "R", "UMP")];
+    check(
+        MISMATCH,
+        &apart(5_000),
+        &expect_test::expect!["GHT 5000 5000 15000: 1 order_no that differ in channel within 5s [a]"],
+    );
+    check(MISMATCH, &apart(5_001), &expect_test::expect![""]);
+    check(
+        MISMATCH,
+        &apart(0),
+        &expect_test::expect!["GHT 0 0 10000: 1 order_no that differ in channel within 5s [a]"],
+    );
+    // bad from the later one, whichever it is; it counts for the left one
+    check(
+        MISMATCH,
+        &[(0, "a", "R", "GHT"), (3_000, "a", "L", "UMP")],
+        &expect_test::expect!["UMP 3000 3000 13000: 1 order_no that differ in channel within 5s [a]"],
+    );
+    // of another thing
+    check(MISMATCH, &[(0, "a", "R", "GHT"), (3_000, "b", "L", "UMP")], &expect_test::expect![""]);
+}
+
+#[test]
+fn null_equals_only_null_and_decimals_are_equal_as_numbers() {
+    check(MISMATCH, &[(0, "a", "L", ""), (1, "a", "R", "")], &expect_test::expect![""]);
+    check(
+        MISMATCH,
+        &[(0, "a", "L", "GHT"), (1, "a", "R", "")],
+        &expect_test::expect!["GHT 1 1 10001: 1 order_no that differ in channel within 5s [a]"],
+    );
+    let rule = MISMATCH.replace("compare: [channel]", "compare: [channel, amount]");
+    check(&rule, &[(0, "a", "L=1.0", "GHT"), (1, "a", "R=1.00", "GHT")], &expect_test::expect![""]);
+    check(
+        &rule,
+        &[(0, "a", "L=1.0", "GHT"), (1, "a", "R=1.001", "GHT")],
+        &expect_test::expect!["GHT 1 1 10001: 1 order_no that differ in channel, amount within 5s [a]"],
+    );
+    // ill-typed is null
+    check(
+        &rule,
+        &[(0, "a", "L=one", "GHT"), (1, "a", "R=", "GHT"), (2, "a", "R=0", "UMP")],
+        &expect_test::expect!["GHT 2 2 10002: 1 order_no that differ in channel, amount within 5s [a]"],
+    );
+}
+
+#[test]
+fn a_record_that_is_left_and_right_does_not_pair_with_itself() {
+    check(MISMATCH, &[(0, "a", "LR", "GHT"), (0, "a", "", "UMP")], &expect_test::expect![""]);
+    // two of them are two pairs
+    check(
+        MISMATCH,
+        &[(0, "a", "LR", "GHT"), (1_000, "a", "LR", "UMP")],
+        &expect_test::expect![[r#"
+            GHT 1000 1000 11000: 1 order_no that differ in channel within 5s [a]
+            UMP 1000 1000 11000: 1 order_no that differ in channel within 5s [a]"#]],
+    );
+}
+
+#[test]
+fn every_pair_counts_and_one_that_agrees_ends_nothing() {
+    let pairs = [
+        (0, "a", "L", "GHT"),
+        (1_000, "a", "R", "UMP"),
+        (2_000, "a", "R", "GHT"),
+        (4_000, "a", "R", ""),
+        (12_000, "a", "R", ""),
+    ];
+    check(
+        MISMATCH,
+        &pairs,
+        &expect_test::expect!["GHT 1000 1000 14000: 1 order_no that differ in channel within 5s [a]"],
+    );
+    // when the right one of 1.0 is read the watermark stands at 3.0
+    let late = [(0, "a", "L", "GHT"), (8_000, "b", "", ""), (1_000, "a", "R", "UMP")];
+    check(
+        MISMATCH,
+        &late,
+        &expect_test::expect!["GHT 3000 3000 11000: 1 order_no that differ in channel within 5s [a]"],
+    );
+}
+
+#[test]
+fn a_mismatch_is_raised_by_the_later_record() {
+    let records = [(0, 0, "a", "L=1"), (900, 900, "a", "R=2"), (20_000, 20_000, "", "")];
+    check_live(
+        &MISMATCH.replace("[channel]", "[amount]").replace("by: [amount]", "by: [channel]"),
+        &records,
+        &expect_test::expect![[r#"
+            2 Fired early 900 - [a]
+            3 Updated 900 - [a]
+            3 Resolved 900 10900 [a]"#]],
+    );
+}
+
+const NEW_VALUE: &str = "kind: new_value
+    field: order_no
+    where: has(response_code)
+    by: [channel]
+    remember: 20s
+    learn: 10s
+    resolve_after: 1s";
+
+#[test]
+fn a_value_is_new_again_when_it_was_not_seen_for_as_long_as_it_is_remembered() {
+    let rule = NEW_VALUE.replace("learn: 10s", "learn: 0s");
+    // 20.0 after: new; a millisecond less: known, and remembered from there on
+    let again = [
+        (0, "a", "x", "GHT"),
+        (20_000, "a", "x", "GHT"),
+        (39_999, "a", "x", "GHT"),
+        (50_000, "a", "x", "GHT"),
+        (69_999, "a", "x", "GHT"),
+        (90_000, "a", "x", "GHT"),
+    ];
+    check(
+        &rule,
+        &again,
+        &expect_test::expect![[r#"
+            GHT 0 0 1000: 1 values of order_no not seen in the last 20s [a]
+            GHT 20000 20000 21000: 1 values of order_no not seen in the last 20s [a]
+            GHT 90000 90000 91000: 1 values of order_no not seen in the last 20s [a]"#]],
+    );
+}
+
+#[test]
+fn values_of_another_key_and_those_that_where_filters_out_were_not_seen() {
+    let seen = [
+        (0, "b", "x", "GHT"),
+        (10_000, "a", "", "GHT"),
+        (11_000, "a", "x", "GHT"),
+        (12_000, "a", "x", "UMP"),
+        (13_000, "b", "x", "GHT"),
+        (14_000, "", "x", "GHT"),
+    ];
+    check(
+        NEW_VALUE,
+        &seen,
+        &expect_test::expect![[r#"
+            GHT 11000 11000 12000: 1 values of order_no not seen in the last 20s [a]
+            UMP 12000 12000 13000: 1 values of order_no not seen in the last 20s [a]"#]],
+    );
+}
+
+#[test]
+fn nothing_is_new_while_it_learns_and_what_it_learned_is_known() {
+    // history starts with the first record of the format, whether or not it concerns the rule
+    let border = |at| {
+        [(1_000, "b", "", "GHT"), (5_000, "c", "x", "GHT"), (at, "a", "x", "GHT"), (12_000, "c", "x", "GHT")]
+    };
+    check(NEW_VALUE, &border(10_999), &expect_test::expect![""]);
+    check(
+        NEW_VALUE,
+        &border(11_000),
+        &expect_test::expect!["GHT 11000 11000 12000: 1 values of order_no not seen in the last 20s [a]"],
+    );
+    // a day unless it says otherwise
+    check(&NEW_VALUE.replace("learn: 10s", ""), &border(11_000), &expect_test::expect![""]);
+    // the start is the lowest time that is known when its second is settled, here 0.3 after the first
+    let lower = [(1_000, "b", "x", "GHT"), (700, "b", "x", "GHT"), (10_800, "a", "x", "GHT")];
+    check(
+        NEW_VALUE,
+        &lower,
+        &expect_test::expect!["GHT 10800 10800 11800: 1 values of order_no not seen in the last 20s [a]"],
+    );
+}
+
+#[test]
+fn a_late_sight_ends_it_where_the_watermark_stands() {
+    // when the record of 15.0 is read the watermark stands at 16.0
+    let rule = NEW_VALUE.replace("resolve_after: 1s", "resolve_after: 10s");
+    let late =
+        [(0, "b", "x", "GHT"), (15_500, "a", "x", "GHT"), (21_000, "", "", ""), (15_000, "a", "x", "GHT")];
+    check(
+        &rule,
+        &late,
+        &expect_test::expect!["GHT 15500 15500 25000: 1 values of order_no not seen in the last 20s [a]"],
+    );
+    // nothing of it is left when one of learning comes too late
+    let late =
+        [(0, "b", "x", "GHT"), (15_500, "a", "x", "GHT"), (21_000, "", "", ""), (9_999, "a", "x", "GHT")];
+    check(
+        &rule,
+        &late,
+        &expect_test::expect!["GHT 15500 15500 16000: 1 values of order_no not seen in the last 20s [a]"],
+    );
+}
+
+#[test]
+fn a_sight_that_comes_later_withdraws_an_early_one() {
+    let records = [
+        (0, 0, "b", "x"),
+        (15_000, 15_000, "a", "x"),
+        (15_100, 9_000, "a", "x"),
+        (15_200, 15_200, "c", "x"),
+        (15_300, 14_900, "c", "x"),
+        (30_000, 30_000, "", ""),
+    ];
+    check_live(
+        &format!("{NEW_VALUE}\nlateness: 10s"),
+        &records,
+        &expect_test::expect![[r#"
+            2 Fired early 15000 - [a]
+            3 Withdrawn early 15000 15000 [a]
+            4 Fired early 15200 - [c]
+            6 Updated 14900 - [c]
+            6 Resolved 14900 15900 [c]"#]],
+    );
+}
+
+#[test]
+fn many_sights_of_a_value_take_no_more_room_than_few() {
+    let text: String = NEW_VALUE.lines().map(|line| format!("        {}\n", line.trim())).collect();
+    let (rules, formats) = load(&text);
+    let mut engine = Engine::new(rules, Arc::clone(&formats));
+    let event = |i: i64| Entry {
+        recv: None,
+        event: Some(Event { offset: i * 50, order: "a", code: "x", channel: "", merchant: "", delay: 0 }),
+    };
+    let entries: Vec<Entry> = (0..3_000).map(event).collect();
+    let mut out = Vec::new();
+    engine.judge(&batch(&formats, &entries), &mut out);
+    let counts = &engine.counts().rules[0];
+    assert_eq!((counts.things, counts.thing_records_dropped, out.len()), (1, 0, 0));
+    let mut bytes = Vec::new();
+    engine.snapshot(&mut bytes);
+    assert!(bytes.len() < 20_000, "{}", bytes.len());
+}
+
+/// At the bound of 256 records a thing the oldest goes; what it made bad is not bad any more.
+#[test]
+fn records_of_a_thing_are_bounded_and_the_oldest_go_first() {
+    for (rule, text, is_on) in [
+        (MISMATCH.replace("[channel]", "[amount]"), ["L=1", "R=2", "L=1", "R=1"], false),
+        (TRANSITION.to_owned(), ["S", "S", "S", "S"], false),
+    ] {
+        let rule = rule.replace("10s", "1h").replace("5s", "1h");
+        let text_of: String = rule.lines().map(|line| format!("        {}\n", line.trim())).collect();
+        let (rules, formats) = load(&text_of);
+        let mut engine = Engine::new(rules, Arc::clone(&formats));
+        let event = |i: i64| {
+            let code =
+                text[usize::try_from(i).expect("small").min(2 + usize::try_from(i % 2).expect("0 or 1"))];
+            Entry {
+                recv: None,
+                event: Some(Event { offset: i, order: "a", code, channel: "", merchant: "", delay: 0 }),
+            }
+        };
+        let entries: Vec<Entry> = (0..300).map(event).collect();
+        engine.judge(&batch(&formats, &entries), &mut Vec::new());
+        let counts = &engine.counts().rules[0];
+        assert_eq!((counts.things, counts.thing_records_dropped), (1, 44), "{rule}");
+        assert_eq!(!engine.alerts().is_empty(), is_on, "{rule}");
+        let mut bytes = Vec::new();
+        engine.snapshot(&mut bytes);
+        let (again, _) = Engine::restore(load(&text_of).0, formats, &bytes).expect("just written");
+        assert_eq!(again.counts(), engine.counts());
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Rec {
     pub(crate) passes: bool,
     /// First, second, ... condition of the kind holds.
     pub(crate) roles: Vec<bool>,
-    /// Value of the field that the kind looks at; empty: null.
+    /// Value of the field (or fields) that the kind looks at; empty: null.
     pub(crate) value: String,
 }
 
@@ -32,9 +32,25 @@ pub(crate) struct Arrival {
 /// What makes a thing bad; milliseconds.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Unfinished { within: i64, skew: i64 },
-    Sequence { steps: usize, within: i64 },
-    Transition { allowed: Vec<(&'static str, &'static str)> },
+    Unfinished {
+        within: i64,
+        skew: i64,
+    },
+    Sequence {
+        steps: usize,
+        within: i64,
+    },
+    Transition {
+        allowed: Vec<(&'static str, &'static str)>,
+    },
+    Mismatch {
+        within: i64,
+    },
+    /// The thing is the value.
+    NewValue {
+        remember: i64,
+        learn: i64,
+    },
 }
 
 /// A rule.
@@ -69,8 +85,21 @@ fn watermarks(rule: &Rule, arrivals: &[Arrival]) -> Vec<i64> {
     marks
 }
 
+/// History start as it is known after each arrival.
+fn starts(arrivals: &[Arrival], marks: &[i64]) -> Vec<i64> {
+    let (mut lowest, mut decided, mut starts) = (i64::MAX, false, Vec::new());
+    for (arrival, mark) in arrivals.iter().zip(marks) {
+        if let Some(rec) = arrival.rec.as_ref().filter(|_| !decided) {
+            lowest = lowest.min(rec.at);
+        }
+        decided |= lowest < i64::MAX && *mark >= (lowest.div_euclid(1_000) + 1) * 1_000;
+        starts.push(lowest);
+    }
+    starts
+}
+
 /// Keys for which a thing is bad at an instant, from its records (in any order) at or before it.
-fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64) -> BTreeSet<String> {
+fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64, start: i64) -> BTreeSet<String> {
     let mut past: Vec<&(usize, &Rec)> = recs.iter().filter(|(_, r)| r.at <= t).collect();
     past.sort_by_key(|(lsn, r)| (r.at, *lsn));
     let past: Vec<&Rec> = past.into_iter().map(|(_, r)| *r).collect();
@@ -83,6 +112,28 @@ fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64) -> BTreeSet<String> {
                 let last = (0..past.len())
                     .find(|&l| lasts(past[l].at) && past[l].at - first.at <= within && fits(l));
                 keys.extend(last.map(|_| first.key.clone()));
+            }
+            keys
+        }
+        Kind::Mismatch { within } => {
+            let mut keys = BTreeSet::new();
+            for (i, l) in past.iter().enumerate().filter(|(_, r)| r.roles[0]) {
+                for (j, r) in past.iter().enumerate().filter(|(_, r)| r.roles[1]) {
+                    let near = (l.at - r.at).abs() <= within;
+                    if i != j && near && l.value != r.value && lasts(l.at.max(r.at)) {
+                        keys.insert(l.key.clone());
+                    }
+                }
+            }
+            keys
+        }
+        Kind::NewValue { remember, learn } => {
+            let mut keys = BTreeSet::new();
+            for (i, r) in past.iter().enumerate() {
+                let seen = past[..i].iter().any(|o| o.key == r.key && o.at > r.at - remember);
+                if !seen && r.at >= start + learn && lasts(r.at) {
+                    keys.insert(r.key.clone());
+                }
             }
             keys
         }
@@ -128,7 +179,7 @@ fn instants(rule: &Rule, recs: &[Rec], marks: &[i64], end: i64) -> Vec<i64> {
     for rec in recs {
         let within = match rule.kind {
             Kind::Unfinished { within, .. } | Kind::Sequence { within, .. } => within,
-            Kind::Transition { .. } => 0,
+            Kind::Transition { .. } | Kind::Mismatch { .. } | Kind::NewValue { .. } => 0,
         };
         all.extend([0, within, r, within + r].map(|d| rec.at + d));
     }
@@ -144,8 +195,9 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
     let end = end.unwrap_or(highest.div_euclid(1_000) * 1_000 + 1_000);
     let reach = match rule.kind {
         Kind::Unfinished { within, skew } => Some(within + rule.resolve_after + skew),
-        Kind::Transition { .. } | Kind::Sequence { .. } => None,
+        _ => None,
     };
+    let starts = starts(arrivals, &marks);
     // Records that are looked at, with their place in the order of arrival.
     let looked_at: Vec<(usize, &Rec)> = arrivals
         .iter()
@@ -168,7 +220,7 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
         for thing in &things {
             let of_thing: Vec<(usize, &Rec)> =
                 looked_at.iter().filter(|(i, r)| *i <= known && r.thing == *thing).copied().collect();
-            all.extend(bad(rule, &of_thing, t));
+            all.extend(bad(rule, &of_thing, t, starts[known.min(starts.len() - 1)]));
         }
         bad_at.push(all);
     }

@@ -5,6 +5,7 @@
 
 use record::{InstantMs, Lsn};
 
+use super::look::split_prefix;
 use crate::rule::{Allowed, Kind, ThingKind, Things};
 
 /// Records remembered per thing; beyond it the oldest are let go.
@@ -14,6 +15,22 @@ pub(super) const RECORDS_MAX: usize = 256;
 const START: u32 = 1;
 /// `unfinished`: the record has `finish`.
 const FINISH: u32 = 2;
+
+/// `mismatch`: the record is a left one.
+const LEFT: u32 = 1;
+/// `mismatch`: the record is a right one.
+const RIGHT: u32 = 2;
+/// `new_value`: one that is forgotten came shortly before it.
+const SEEN: u32 = 1 << 31;
+
+/// What badness depends on besides the records of the thing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// What `transition` allows.
+    pub(super) allowed: Allowed,
+    /// Where history starts, by what is known.
+    pub(super) start: Option<InstantMs>,
+}
 
 /// A record of a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +99,8 @@ enum What {
     Unfinished { skew_ms: i64 },
     Transition,
     Sequence { steps: u32 },
+    Mismatch,
+    NewValue { learn_ms: i64 },
 }
 
 impl ThingRule {
@@ -93,6 +112,8 @@ impl ThingRule {
             ThingKind::Unfinished { skew_ms, .. } => (What::Unfinished { skew_ms: *skew_ms }, false),
             ThingKind::Transition { .. } => (What::Transition, true),
             ThingKind::Sequence { steps, .. } => (What::Sequence { steps: steps.len() as u32 }, true),
+            ThingKind::Mismatch { .. } => (What::Mismatch, true),
+            ThingKind::NewValue { learn_ms, .. } => (What::NewValue { learn_ms: *learn_ms }, true),
         };
         Some(Self { count, early, resolve_after_ms, within_ms: things.within_ms(), what })
     }
@@ -103,8 +124,18 @@ impl ThingRule {
         match self.what {
             What::Unfinished { skew_ms } => Some(both + skew_ms),
             What::Transition => None,
-            What::Sequence { .. } => Some(both),
+            What::Sequence { .. } | What::Mismatch | What::NewValue { .. } => Some(both),
         }
+    }
+
+    /// Whether it depends on where history starts.
+    pub(super) fn learns(&self) -> bool {
+        matches!(self.what, What::NewValue { .. })
+    }
+
+    /// What people are shown of the name of a thing.
+    pub(super) fn name<'a>(&self, thing: &'a [u8]) -> &'a [u8] {
+        if let What::NewValue { .. } = self.what { split_prefix(thing).1 } else { thing }
     }
 
     /// How long after its last record a thing is to be looked at again, to be forgotten if it can be.
@@ -112,19 +143,25 @@ impl ThingRule {
         let both = self.within_ms + self.resolve_after_ms;
         match self.what {
             What::Unfinished { skew_ms } => 2 * (both + skew_ms),
-            What::Transition | What::Sequence { .. } => both,
+            What::Transition | What::Sequence { .. } | What::Mismatch | What::NewValue { .. } => both,
         }
     }
 
-    /// All spells of a thing; `allowed` is that of `transition`.
-    pub(super) fn spells(&self, entries: &[Entry], allowed: &Allowed) -> Vec<Spell> {
+    /// All spells of a thing.
+    pub(super) fn spells(&self, entries: &[Entry], known: &Known) -> Vec<Spell> {
         match self.what {
+            What::Mismatch => self.mismatch(entries),
+            What::NewValue { learn_ms } => {
+                let Some(start) = known.start else { return Vec::new() };
+                let is_told = |&i: &usize| entries[i].at >= start + learn_ms && self.is_new(entries, i);
+                (0..entries.len()).filter(is_told).map(|i| self.spell_at(entries, i, i)).collect()
+            }
             What::Unfinished { skew_ms } => self.unfinished(entries, skew_ms).0,
             What::Sequence { steps } => self.sequence(entries, steps),
             What::Transition => {
                 let changes = entries.windows(2).enumerate().filter(|(_, pair)| {
                     let (a, b) = (pair[0].value(), pair[1].value());
-                    a != b && !allowed.get(a).is_some_and(|next| next.contains(b))
+                    a != b && !known.allowed.get(a).is_some_and(|next| next.contains(b))
                 });
                 changes.map(|(i, _)| self.spell_at(entries, i + 1, i + 1)).collect()
             }
@@ -146,6 +183,47 @@ impl ThingRule {
         spells
     }
 
+    /// Every left record with every right one near it that differs; both of them are shown.
+    fn mismatch(&self, entries: &[Entry]) -> Vec<Spell> {
+        let mut spells = Vec::new();
+        for left in (0..entries.len()).filter(|&i| entries[i].has(LEFT)) {
+            let at = entries[left].at;
+            let first = entries.partition_point(|entry| entry.at < at - self.within_ms);
+            let near = (first..entries.len()).take_while(|&i| entries[i].at <= at + self.within_ms);
+            let differ = |&i: &usize| {
+                i != left && entries[i].has(RIGHT) && entries[i].value() != entries[left].value()
+            };
+            for right in near.filter(differ) {
+                let spell = self.spell_at(entries, left, left.max(right));
+                spells.extend([left, right].map(|shown| Spell { shown, ..spell }));
+            }
+        }
+        spells
+    }
+
+    /// Whether no record came shortly before one.
+    fn is_new(&self, entries: &[Entry], i: usize) -> bool {
+        !entries[i].has(SEEN) && i.checked_sub(1).is_none_or(|before| !self.remembers(entries, before, i))
+    }
+
+    /// Whether a value is still remembered when it comes again.
+    fn remembers(&self, entries: &[Entry], before: usize, i: usize) -> bool {
+        entries[i].at - entries[before].at < self.within_ms
+    }
+
+    /// Forgets what stands between records of a value that remember each other: it is not new, and what it remembers
+    /// they remember.
+    fn thin(&self, entries: &mut Vec<Entry>) {
+        let mut i = 1;
+        while i + 1 < entries.len() {
+            if self.remembers(entries, i - 1, i + 1) {
+                entries.remove(i);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
     /// Bad from a record on.
     fn spell_at(&self, entries: &[Entry], of: usize, last: usize) -> Spell {
         let from = entries[last].at;
@@ -159,9 +237,14 @@ impl ThingRule {
                 let reach_ms = self.within_ms + self.resolve_after_ms + skew_ms;
                 self.fold(entries, settled - reach_ms, skew_ms);
             }
-            What::Sequence { .. } => {
+            What::Sequence { .. } | What::Mismatch => {
                 let horizon = settled - self.within_ms - self.resolve_after_ms;
                 entries.retain(|entry| entry.at > horizon);
+            }
+            What::NewValue { .. } => {
+                self.thin(entries);
+                let horizon = settled - self.within_ms - self.resolve_after_ms;
+                self.forget_seen(entries, entries.partition_point(|entry| entry.at <= horizon));
             }
             // The last value before those that are still bad is the earlier one of the next change.
             What::Transition => {
@@ -169,6 +252,25 @@ impl ThingRule {
                 entries.drain(..past.saturating_sub(1));
             }
         }
+    }
+
+    /// Keeps the bound on records: the oldest go.
+    pub(super) fn drop_oldest(&self, entries: &mut Vec<Entry>) {
+        match self.what {
+            What::NewValue { .. } => self.forget_seen(entries, 1),
+            _ => drop(entries.remove(0)),
+        }
+    }
+
+    /// `new_value`: forgets the first `len` records, not that there were some.
+    fn forget_seen(&self, entries: &mut Vec<Entry>, len: usize) {
+        if let Some(last) = len.checked_sub(1)
+            && len < entries.len()
+            && self.remembers(entries, last, len)
+        {
+            entries[len].roles |= SEEN;
+        }
+        entries.drain(..len);
     }
 
     /// Spells of `unfinished`, the start that is open in the end, and the last finish.

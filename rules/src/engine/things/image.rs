@@ -22,6 +22,7 @@ impl Things {
             }
         });
         self.schedule.write(out);
+        out.maybe(self.known.start);
         if with_lines {
             lines.extend(self.things.iter().flat_map(|(_, _, thing)| thing.entries.iter().map(|e| e.line)));
         }
@@ -41,6 +42,7 @@ impl Things {
         let schedule = Schedule::read(read, |second, slot| {
             second.unsigned_abs() < SECONDS_MAX && things.has_place(slot)
         })?;
+        self.known.start = read.maybe_instant()?;
         (self.things, self.schedule) = (things, schedule);
         Ok(())
     }

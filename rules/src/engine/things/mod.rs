@@ -18,7 +18,7 @@ pub(super) use badness::ThingRule;
 pub(super) use look::Look;
 
 use self::bad::Span;
-use self::badness::{Entry, RECORDS_MAX, Spell};
+use self::badness::{Entry, Known, RECORDS_MAX, Spell};
 use super::clock::NEVER;
 use super::keys::Keys;
 use super::life::Life;
@@ -41,8 +41,7 @@ pub(super) struct Things {
     things: Keys<Thing>,
     /// By second: things that may be forgotten.
     schedule: Schedule,
-    /// What `transition` allows.
-    allowed: Allowed,
+    known: Known,
 }
 
 /// One thing.
@@ -60,7 +59,8 @@ impl Things {
             Kind::Things(rule::Things { kind: ThingKind::Transition { allowed, .. }, .. }) => allowed.clone(),
             _ => Allowed::default(),
         };
-        Self { things: Keys::new(), schedule: Schedule::default(), allowed }
+        let known = Known { allowed, start: None };
+        Self { things: Keys::new(), schedule: Schedule::default(), known }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,7 +77,7 @@ impl Things {
     }
 
     fn spells(&self, rule: ThingRule, thing: u32) -> Vec<Spell> {
-        rule.spells(self.entries(thing), &self.allowed)
+        rule.spells(self.entries(thing), &self.known)
     }
 
     /// Looks at a thing again when `linger_ms` have passed since its last record.
@@ -142,6 +142,7 @@ impl RuleState {
     /// Takes a record of a thing. The clock must have been advanced as far as the record's own time allows.
     pub(super) fn take_thing(&mut self, rule: ThingRule, seen: &Sighting<'_>, cause: &mut Cause<'_>) {
         let Some(look) = &seen.look else { return };
+        self.know_start(cause);
         let at = seen.found.at;
         if rule.reach_ms().is_some_and(|reach_ms| at <= self.watermark.saturating_sub(reach_ms)) {
             return;
@@ -161,7 +162,7 @@ impl RuleState {
         thing.entries.insert(position, entry);
         rule.prune(&mut thing.entries, settled);
         if thing.entries.len() > RECORDS_MAX {
-            thing.entries.remove(0);
+            rule.drop_oldest(&mut thing.entries);
             self.counts.thing_records_dropped += 1;
         }
         let after = self.spans(rule, slot);
@@ -169,6 +170,24 @@ impl RuleState {
         self.things.look_again(slot, rule.linger_ms(), self.frontier);
         self.tell_keys(rule, slot, before, after, cause);
         self.bound_things(rule, cause);
+    }
+
+    /// History may start elsewhere than was known: what is bad by that is judged anew.
+    pub(super) fn know_start(&mut self, cause: &mut Cause<'_>) {
+        let Shape::Things(rule) = self.shape else { return };
+        let start = self.history.lowest();
+        if !rule.learns() || start == self.things.known.start {
+            return;
+        }
+        // Only in the first moments, when there are few.
+        let slots: Vec<u32> = self.things.things.iter().map(|(slot, ..)| slot).collect();
+        let before: Vec<ByKey> = slots.iter().map(|&slot| self.spans(rule, slot)).collect();
+        self.things.known.start = start;
+        for (slot, before) in slots.into_iter().zip(before) {
+            let after = self.spans(rule, slot);
+            self.park_thing(slot, !after.is_empty());
+            self.tell_keys(rule, slot, before, after, cause);
+        }
     }
 
     /// Verdicts to come are about instants from here on.
@@ -275,10 +294,8 @@ impl RuleState {
                     self.things.things.remove(slot);
                     continue;
                 }
-                let is_bad = rule
-                    .spells(&thing.entries, &self.things.allowed)
-                    .iter()
-                    .any(|spell| spell.until > settled);
+                let is_bad =
+                    rule.spells(&thing.entries, &self.things.known).iter().any(|spell| spell.until > settled);
                 self.park_thing(slot, is_bad);
                 // Of some kinds the last record is remembered for ever; nothing changes until another comes.
                 if thing_last(&self.things, slot).is_some_and(|last| last + rule.linger_ms() >= settled) {

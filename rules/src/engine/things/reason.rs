@@ -23,7 +23,7 @@ impl RuleState {
     ) -> Vec<Match<'_>> {
         let (mut names, mut found) = (Vec::new(), Vec::new());
         for thing in bad.at(at) {
-            names.push(shown(self.things.things.bytes(thing)));
+            names.push(shown(rule.name(self.things.things.bytes(thing))));
             let entries = self.things.entries(thing);
             let holds = |from: InstantMs, until: InstantMs| from <= at && at < until;
             let spells = self.things.spells(rule, thing).into_iter();
@@ -58,6 +58,13 @@ impl RuleState {
             ThingKind::Sequence { steps, within_ms } => {
                 let (steps, within) = (steps.len(), show_duration(*within_ms));
                 format!("{count} {each} through {steps} steps within {within}")
+            }
+            ThingKind::Mismatch { within_ms, .. } => {
+                let (fields, within) = (&self.settings.field_name, show_duration(*within_ms));
+                format!("{count} {each} that differ in {fields} within {within}")
+            }
+            ThingKind::NewValue { remember_ms, .. } => {
+                format!("{count} values of {each} not seen in the last {}", show_duration(*remember_ms))
             }
             ThingKind::Transition { .. } => {
                 format!("{count} {each} with a change of {} that is not allowed", self.settings.field_name)

@@ -267,3 +267,38 @@ pub(crate) const TRANSITION: &[Key] = &[
     RESOLVE_AFTER,
     THINGS,
 ];
+
+pub(crate) const MISMATCH: &[Key] = &[
+    EACH,
+    required("left", Value::Condition, "'step == \"RESULT\"'", "which records are compared"),
+    required("right", Value::Condition, "'step == \"SETTLE\"'", "with which records"),
+    required(
+        "compare",
+        Value::Fields(MAX_COMPARE),
+        "[amount, channel]",
+        "the field or fields that should be equal; null equals only null",
+    ),
+    WITHIN_MS,
+    RESOLVE_AFTER,
+    THINGS,
+];
+
+pub(crate) const NEW_VALUE: &[Key] = &[
+    required("field", Value::Field, "response_code", "the field whose values of each key are the things"),
+    optional(
+        "remember",
+        Value::Duration(1),
+        Need::Default("30d"),
+        "14d",
+        "a value that was not seen for so long is new again",
+    ),
+    optional(
+        "learn",
+        Value::Duration(0),
+        Need::Default("1d"),
+        "2d",
+        "for so long after history start nothing is new",
+    ),
+    RESOLVE_AFTER,
+    THINGS,
+];
