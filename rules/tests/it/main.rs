@@ -8,4 +8,5 @@ mod sample;
 mod snapshots;
 mod streams;
 mod things;
+mod things_edges;
 mod things_naive;
