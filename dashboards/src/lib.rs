@@ -7,12 +7,14 @@
 
 mod api;
 mod ask;
+mod ask_bench;
 mod changes;
 mod counters;
 mod delivery_api;
 mod guard;
 mod page;
 mod rules_api;
+mod rules_bench;
 mod rules_view;
 mod serve;
 pub mod text;
@@ -33,6 +35,9 @@ pub use counters::{
     Counters, DecodeCounters, EngineCounters, FormatCounters, IllTypedCounter, InputCounters,
     JournalCounters, OutboxFileCounters, ReceiverCounters, ReloadCounters, RuleCounters, SenderCounters,
     SenderGap, SnapshotCounters, StoreCounters,
+};
+pub use rules_bench::{
+    BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, RulesBench,
 };
 pub use rules_view::{AskKeys, KEYS_SHOWN_MAX, RuleRow, RulesView};
 pub use serve::{CONNECTIONS_MAX, serve};
@@ -63,6 +68,8 @@ pub struct Deps {
     pub rules: Arc<dyn Fn() -> Arc<RulesView> + Send + Sync>,
     /// Asks the judge for the keys of a rule; may block for a fraction of a second.
     pub ask_keys: AskKeys,
+    /// Explanations and backtests.
+    pub bench: Arc<dyn RulesBench>,
     /// Body of `/metrics`, Prometheus text format 0.0.4.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the node does its work.
@@ -85,6 +92,7 @@ pub struct Deps {
 struct App {
     deps: Deps,
     asker: ask::Asker,
+    bench: ask_bench::BenchAsker,
     token: changes::Token,
 }
 
@@ -92,10 +100,12 @@ struct App {
 /// `/-/reload`, open only to a visitor on this machine.
 pub fn router(deps: Deps) -> Router {
     let asker = ask::Asker::new(Arc::clone(&deps.reader));
-    let app = App { deps, asker, token: changes::Token::new() };
+    let bench = ask_bench::BenchAsker::new(Arc::clone(&deps.bench), Arc::clone(&deps.ask_keys));
+    let app = App { deps, asker, bench, token: changes::Token::new() };
     let changes = Router::new()
         .route("/deliveries/resend", post(page::deliveries::resend_all))
         .route("/deliveries/{id}/resend", post(page::deliveries::resend))
+        .route("/rules/{name}/backtest", post(page::rule_backtest::run))
         .route("/api/v1/deliveries/resend", post(delivery_api::resend_all))
         .route("/api/v1/deliveries/{id}/resend", post(delivery_api::resend))
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), changes::own));
@@ -105,6 +115,9 @@ pub fn router(deps: Deps) -> Router {
         .route("/alerts/{id}", get(page::alerts::one))
         .route("/orders", get(page::search::search))
         .route("/orders/{id}", get(page::trail::trail))
+        .route("/rules", get(page::rules::list))
+        .route("/rules/{name}", get(page::rule::one))
+        .route("/rules/{name}/explain", get(page::rule_explain::explain))
         .route("/deliveries", get(page::deliveries::list))
         .route("/deliveries/{id}", get(page::deliveries::one))
         .route("/counters", get(page::counters::counters))

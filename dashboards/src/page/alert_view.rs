@@ -37,12 +37,7 @@ impl AlertView {
     pub(crate) fn new(alert: &Alert, now_ms: InstantMs, zone: Tz) -> Self {
         let label = |name: &str| alert.labels.get(name).cloned().unwrap_or_default();
         let severity = label("severity");
-        let level = match severity.to_ascii_lowercase().as_str() {
-            "critical" | "error" | "high" | "page" | "emergency" => "critical",
-            "warning" | "warn" | "medium" => "warning",
-            "info" | "notice" | "low" | "none" => "info",
-            _ => "",
-        };
+        let level = level_of(&severity);
         let hidden = ["alertname", "severity", "class"];
         let labels = alert.labels.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
         let summary = alert.annotations.get("summary").filter(|text| !text.is_empty());
@@ -82,6 +77,16 @@ impl AlertView {
             _ => 2,
         };
         (self.shadow, self.state != "firing", level)
+    }
+}
+
+/// How a severity is coloured: `critical`, `warning`, `info`, or empty.
+pub(crate) fn level_of(severity: &str) -> &'static str {
+    match severity.to_ascii_lowercase().as_str() {
+        "critical" | "error" | "high" | "page" | "emergency" => "critical",
+        "warning" | "warn" | "medium" => "warning",
+        "info" | "notice" | "low" | "none" => "info",
+        _ => "",
     }
 }
 

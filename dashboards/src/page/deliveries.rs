@@ -267,8 +267,7 @@ pub(crate) async fn resend(
         }
         Err(error) => {
             let (status, message) = explain(&error);
-            let mut chrome = Chrome::new(&app, "deliveries", 2, "Deliveries");
-            chrome.up = "../../";
+            let chrome = Chrome::new(&app, "deliveries", 3, "Deliveries");
             fault(chrome, status, message)
         }
     }
@@ -289,7 +288,7 @@ pub(crate) async fn resend_all(State(app): State<App>, Form(button): Form<Button
 }
 
 /// The token is of an earlier start of the node, or no page of ours sent the form.
-const STALE: &str =
+pub(crate) const STALE: &str =
     "refused: this page is from before the node's last start; load it again and press again\n";
 
 fn see(location: &str) -> Response {

@@ -5,6 +5,11 @@ pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod counters;
 pub(crate) mod deliveries;
+pub(crate) mod key_view;
+pub(crate) mod rule;
+pub(crate) mod rule_backtest;
+pub(crate) mod rule_explain;
+pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod senders;
 pub(crate) mod trail;
@@ -19,7 +24,7 @@ use crate::{App, Readiness, text, times};
 
 /// What every page shows around its content.
 pub(crate) struct Chrome {
-    /// Path from the page to the root: `./` or `../`; links are relative, so that a proxy may put a path before them.
+    /// Path from the page to the root: `./`, `../` or `../../`; links are relative, so that a proxy may put a path before them.
     pub(crate) up: &'static str,
     /// Which entry of the menu it belongs to.
     pub(crate) section: &'static str,
@@ -40,7 +45,11 @@ impl Chrome {
             Readiness::NotReady(reason) => reason,
         };
         Self {
-            up: if depth > 1 { "../" } else { "./" },
+            up: match depth {
+                0 | 1 => "./",
+                2 => "../",
+                _ => "../../",
+            },
             section,
             title: title.into(),
             now: times::seconds((deps.clock)(), deps.zone),

@@ -4,6 +4,7 @@ mod deliveries;
 mod hostile;
 mod routes;
 mod rules_api;
+mod rules_pages;
 mod server;
 mod stage;
 mod trails;

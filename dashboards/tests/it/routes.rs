@@ -14,7 +14,7 @@ use crate::stage::{FAILED, Rows, deps};
 use crate::{Answer, get};
 
 /// All routes that give a page.
-pub(crate) const PAGES: [&str; 12] = [
+pub(crate) const PAGES: [&str; 17] = [
     "/",
     "/alerts",
     "/alerts/9f3c21d07be4a618",
@@ -23,6 +23,11 @@ pub(crate) const PAGES: [&str; 12] = [
     "/orders/CEX1607220005751",
     "/counters",
     "/senders",
+    "/rules",
+    "/rules?q=channel&state=firing",
+    "/rules/ChannelNetworkDown",
+    "/rules/ChannelNetworkDown/explain?at=2016-07-22+18:15:00&key.channel=GHT",
+    "/rules/NoSuchRule",
     "/deliveries",
     "/deliveries?state=dead",
     "/deliveries/9f3c21d07be4a618-firing-0",
