@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use dashboards::{
     Counters, DecodeCounters, Deps, FormatCounters, IllTypedCounter, InputCounters, OutboxFileCounters,
-    ReceiverCounters, SenderCounters, SenderGap,
+    ReceiverCounters, RulesBench, SenderCounters, SenderGap,
 };
 use ingest::senders::{Gap, SenderView};
 use record::{DecodeCounts, FormatSet, InstantMs};
@@ -73,7 +73,13 @@ impl Sources {
     }
 
     /// What the pages need.
-    pub(crate) fn deps(self, reader: Arc<dyn TraceReader>, external_url: String, zone: Tz) -> Deps {
+    pub(crate) fn deps(
+        self,
+        reader: Arc<dyn TraceReader>,
+        bench: Arc<dyn RulesBench>,
+        external_url: String,
+        zone: Tz,
+    ) -> Deps {
         let (counters, metrics, ready) = (self.clone(), self.clone(), Arc::clone(&self.progress));
         let reload = Arc::clone(&self.reload);
         let (rules, questions) = (Arc::clone(&self.progress), self.questions.clone());
@@ -88,6 +94,7 @@ impl Sources {
             }),
             rules: Arc::new(move || rules.rules()),
             ask_keys: Arc::new(move |alert| questions.keys(alert)),
+            bench,
             ready: Arc::new(move || ready.readiness()),
             reload: Arc::new(move || reload.now()),
             clock: Arc::clone(&self.tellers.clock),

@@ -1,6 +1,7 @@
 //! The binary: arguments to exit code. Glue only; errors of all kinds meet here and become one message.
 
 mod backtest;
+mod bench;
 mod check;
 mod cli;
 mod clock;

@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::bench::Bench;
 use crate::clock::{Clock, nanos, system_clock};
 use crate::config::Config;
 use crate::counters::Sources;
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &crate::cli::ConfigArg) -> Result<ExitCode> {
         .install_default()
         .ok()
         .context("a second TLS provider is installed")?;
-    let config = Config::load(args.config.as_deref())?;
+    let config = Arc::new(Config::load(args.config.as_deref())?);
     let formats = Arc::new(config.formats()?);
     let rules = load_rules(&config, &formats)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
@@ -112,7 +113,7 @@ struct Setup {
 
 impl Setup {
     fn new(
-        config: &Config,
+        config: &Arc<Config>,
         formats: Arc<FormatSet>,
         rules: &Arc<RuleSet>,
         runtime: &Runtime,
@@ -156,7 +157,8 @@ impl Setup {
         publisher.publish(&restored.engine);
         let (questions, asked) = questions();
         let sources = Sources::new(&inputs, &formats, &progress, &tellers, &reload, &questions);
-        let deps = sources.deps(Arc::clone(&opened.reader), external_url, config.zone);
+        let bench = Arc::new(Bench::new(config, &progress));
+        let deps = sources.deps(Arc::clone(&opened.reader), bench, external_url, config.zone);
         let pages = pipeline::start_pages(runtime, web, deps, &senders_rx);
         let senders = pipeline::start_senders(runtime, integrations, &tellers.outbox, &clock, &senders_rx);
         announce(dir, &inputs, web_address);

@@ -4,7 +4,6 @@
 //! Refuses to know: how a rule is judged, how records are kept.
 
 mod merge;
-#[allow(dead_code, reason = "asked by the pages")]
 mod over;
 mod parallel;
 mod table;
@@ -26,7 +25,6 @@ use crate::output;
 use crate::progress_bar::{ProgressBar, grouped};
 use crate::stored::{Stored, Time};
 
-#[allow(unused_imports, reason = "asked by the pages")]
 pub(crate) use over::{Bounds, Cut, Judged, Over, run_over};
 
 /// Arguments of `backtest`.

@@ -57,7 +57,7 @@ fn post(body: String) -> Request<Body> {
 fn each_rule_in_one_line() {
     let words = [
         "3 rules",
-        "1 firing</a>",
+        "2 firing</a>",
         "href=\"./rules/ChannelNetworkDown\"",
         "<b>consecutive</b> at least 12 in a row within 1m, by channel",
         "▲ 1 firing",
@@ -144,7 +144,7 @@ fn one_rule_with_its_keys() {
         "14 in a row of at least 12",
         "○ inactive",
         "3 in a row of at least 12",
-        "explain?at=2016-07-22%2018%3A15%3A23.999&amp;key.channel=GHT",
+        "explain?at=2016-07-22%2018%3A15%3A23.999&#38;key.channel=GHT",
         "Settled up to",
         "750 ns a match, 50 % of all rules",
         "href=\"../alerts/9f3c21d07be4a618\"",
