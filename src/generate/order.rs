@@ -40,6 +40,10 @@ pub(crate) enum Piece {
 
 const PIECES: usize = 9;
 
+/// Client addresses begin with 11 to 122.
+const FIRST_OCTET_MIN: u8 = 11;
+const FIRST_OCTETS: u8 = 112;
+
 /// Which part of its steps an order is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -340,7 +344,9 @@ fn trace(text: &mut Vec<u8>, rng: &mut Rng) {
     }
     for (i, part) in rng.next().to_le_bytes().into_iter().take(4).enumerate() {
         text.extend_from_slice(if i == 0 { b"" } else { b"." });
-        push_number(text, u64::from(part.max(1)));
+        // The first number is one of the Internet's: no client comes from loopback or multicast.
+        let part = if i == 0 { FIRST_OCTET_MIN + part % FIRST_OCTETS } else { part.max(1) };
+        push_number(text, u64::from(part));
     }
     text.extend_from_slice(b"||");
 }

@@ -20,6 +20,31 @@ fn the_shipped_rules_do_what_their_author_expects() {
     assert!(out.ends_with(" 0 failed\n"), "{out}");
 }
 
+#[test]
+fn every_shipped_rule_has_a_test_that_sees_it_fire_a_class_and_a_paragraph() {
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).expect("a file of the repository");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = |path: std::path::PathBuf| {
+        let entries = std::fs::read_dir(path).expect("a folder of the repository");
+        let files = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
+        files.map(|path| text(&path)).collect::<Vec<String>>().join("\n")
+    };
+    let (rules, tests) = (folder(root.join("rules.d")), folder(root.join("rules.d/tests")));
+    let docs = text(&root.join("docs/watch-points.md"));
+    let mut names = 0;
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.split_whitespace().next().expect("a name");
+        names += 1;
+        let expects_it = |line: &str| line.contains(&format!("alert: {name}")) && !line.contains("state: none");
+        let flat = tests.replace("\n        alert:", " alert:");
+        assert!(flat.lines().any(expects_it), "no test in rules.d/tests sees {name} fire");
+        let class = if rule.contains("class: alarm") { "alarm" } else { "notice" };
+        assert!(rule.contains(&format!("class: {class}")), "{name} has no class");
+        assert!(docs.contains(&format!("**{name}** ({class}).")), "docs/watch-points.md: no paragraph on {name}");
+    }
+    assert!(names >= 20, "{names}");
+}
+
 /// Runs a test file whose only test has this body; returns exit code, output and errors.
 fn check(body: &str, arguments: &[&str]) -> (i32, String, String) {
     let dir = Dir::new("rule-test");
