@@ -16,7 +16,14 @@ use sinks::receivers::Receiver;
 use sinks::trace_store::embedded::EmbeddedConfig;
 
 /// The shipped rules, for a binary that stands alone.
-const SHIPPED_RULES: [(&str, &str); 1] = [("rules.d/network.yaml", include_str!("../rules.d/network.yaml"))];
+const SHIPPED_RULES: [(&str, &str); 6] = [
+    ("rules.d/logs.yaml", include_str!("../rules.d/logs.yaml")),
+    ("rules.d/network.yaml", include_str!("../rules.d/network.yaml")),
+    ("rules.d/orders.yaml", include_str!("../rules.d/orders.yaml")),
+    ("rules.d/results.yaml", include_str!("../rules.d/results.yaml")),
+    ("rules.d/security.yaml", include_str!("../rules.d/security.yaml")),
+    ("rules.d/settlement.yaml", include_str!("../rules.d/settlement.yaml")),
+];
 
 /// The configuration file.
 #[derive(Debug, Deserialize)]

@@ -70,7 +70,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     lines_file: Option<PathBuf>,
     /// Rules to judge by.
-    #[arg(long, value_name = "PATH", default_value = "rules.d")]
+    #[arg(long, value_name = "PATH", default_value = "rules.d/network.yaml")]
     rules: PathBuf,
     /// Folder on a disk, for journal and store. A folder inside it is made and removed.
     #[arg(long, value_name = "DIR", default_value = "target")]

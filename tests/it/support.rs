@@ -96,13 +96,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node in `dir` with a UDP, a TCP and a RELP listener, the shipped rules, and `more` appended to its config.
+    /// Starts a node in `dir` with a UDP, a TCP and a RELP listener, the shipped network rules, and `more` appended to its config.
     pub(crate) fn start(dir: &Dir, more: &str) -> Self {
         Self::start_with(dir, &Self::shipped_rules(), "", more)
     }
 
     fn shipped_rules() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.d/network.yaml")
     }
 
     /// The same with other rules.
