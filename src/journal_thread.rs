@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use ingest::journal::{Journal, JournalError};
 use ingest::{InboxReceiver, Parcel, Senders, Tails, kill_point};
 use record::{FormatSet, InstantMs, Lsn};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::progress::Progress;
@@ -21,6 +22,8 @@ use crate::senders_thread::SenderSnapshots;
 const TICK_MS: i64 = 1_000;
 /// How long a full disk is left alone before the next try.
 const FULL_RETRY: Duration = Duration::from_millis(500);
+/// So many tries are made after the node was told to stop: 10 seconds. Whoever stops it does not wait for ever.
+const STOP_TRIES_MAX: u32 = 20;
 /// A group commit takes what waits, up to this many bytes: on a slow disk one sync then carries more lines.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 /// How often room is made in the journal, and senders are looked at.
@@ -59,6 +62,8 @@ pub(crate) struct JournalThread {
     pub(crate) formats: Arc<FormatSet>,
     /// The clock of tick entries.
     pub(crate) clock: Clock,
+    /// Whether the node was told to stop.
+    pub(crate) shutdown: watch::Receiver<bool>,
     /// How far we are.
     pub(crate) progress: Arc<Progress>,
     /// Who sends; recognises what was sent again.
@@ -156,8 +161,9 @@ impl JournalThread {
             return Ok(());
         };
         let (formats, batch) = (&self.formats, &mut parcel.batch);
-        until_room(journal, (&self.progress, self.store_enabled), |journal| journal.append(batch, formats))
-            .context("the journal cannot be written")
+        let room =
+            Room { progress: &self.progress, store_enabled: self.store_enabled, shutdown: &self.shutdown };
+        room.wait(journal, |journal| journal.append(batch, formats)).context("the journal cannot be written")
     }
 
     fn tick(&mut self, now_ms: InstantMs) -> Result<Lsn> {
@@ -165,8 +171,9 @@ impl JournalThread {
             self.next_lsn += 1;
             return Ok(self.next_lsn - 1);
         };
-        until_room(journal, (&self.progress, self.store_enabled), |journal| journal.append_tick(now_ms))
-            .context("the journal cannot be written")
+        let room =
+            Room { progress: &self.progress, store_enabled: self.store_enabled, shutdown: &self.shutdown };
+        room.wait(journal, |journal| journal.append_tick(now_ms)).context("the journal cannot be written")
     }
 
     /// Parcels of which nothing was left do not wait: what they repeat is durable when nothing is pending.
@@ -181,10 +188,14 @@ impl JournalThread {
     fn commit(&mut self, waiting: &mut Vec<Entry>) -> Result<()> {
         let (durable, next) = match &mut self.journal {
             Some(journal) => {
-                let durable = until_room(journal, (&self.progress, self.store_enabled), Journal::commit)
-                    .context(
-                        "the journal cannot be made durable; what was not acknowledged will be sent again",
-                    )?;
+                let room = Room {
+                    progress: &self.progress,
+                    store_enabled: self.store_enabled,
+                    shutdown: &self.shutdown,
+                };
+                let durable = room.wait(journal, Journal::commit).context(
+                    "the journal cannot be made durable; what was not acknowledged will be sent again",
+                )?;
                 (durable, journal.next_lsn())
             }
             None => (self.next_lsn - 1, self.next_lsn),
@@ -224,36 +235,60 @@ impl JournalThread {
     }
 }
 
-/// Repeats a write while the disk, or what the journal may take of it, is full. Inputs wait meanwhile; pages and
-/// deliveries go on, and what is judged and filed meanwhile makes room.
-fn until_room<T>(
-    journal: &mut Journal,
-    (progress, store_enabled): (&Progress, bool),
-    mut write: impl FnMut(&mut Journal) -> Result<T, JournalError>,
-) -> Result<T, JournalError> {
-    let mut full = false;
-    loop {
-        match write(journal) {
-            Err(error) if error.is_full() => {
-                if !full {
-                    full = true;
-                    let why = format!("{error}; inputs wait until there is room");
-                    tracing::error!("{why}");
-                    progress.set_trouble("journal", Some(why));
-                    progress.journal_blocked.store(true, Relaxed);
+/// What a write that finds no room looks at while it waits.
+struct Room<'a> {
+    progress: &'a Progress,
+    store_enabled: bool,
+    shutdown: &'a watch::Receiver<bool>,
+}
+
+impl Room<'_> {
+    /// Repeats a write while the disk, or what the journal may take of it, is full. Inputs wait meanwhile; pages and
+    /// deliveries go on, and what is judged and filed meanwhile makes room. A node that was told to stop gives up after
+    /// a while, and with it what was received but is not in the journal: only RELP senders send that again.
+    fn wait<T>(
+        &self,
+        journal: &mut Journal,
+        mut write: impl FnMut(&mut Journal) -> Result<T, JournalError>,
+    ) -> Result<T> {
+        let mut full = false;
+        let mut tries_left = STOP_TRIES_MAX;
+        loop {
+            match write(journal) {
+                Err(error) if error.is_full() => {
+                    if !std::mem::replace(&mut full, true) {
+                        self.tell(Some(format!("{error}; inputs wait until there is room")));
+                    }
+                    if *self.shutdown.borrow() {
+                        tries_left -= 1;
+                        if tries_left == 0 {
+                            return Err(error).context(
+                                "told to stop while there was no room: what was not acknowledged is given up, RELP \
+                                 senders will send it again; make room before the next start",
+                            );
+                        }
+                    }
+                    std::thread::sleep(FULL_RETRY);
+                    journal.release(self.progress.unneeded_lsn(self.store_enabled, true) + 1)?;
                 }
-                std::thread::sleep(FULL_RETRY);
-                journal.release(progress.unneeded_lsn(store_enabled, true) + 1)?;
-            }
-            done => {
-                if full {
-                    tracing::info!("the journal has room again");
-                    progress.set_trouble("journal", None);
-                    progress.journal_blocked.store(false, Relaxed);
+                done => {
+                    if full {
+                        tracing::info!("the journal has room again");
+                        self.tell(None);
+                    }
+                    return Ok(done?);
                 }
-                return done;
             }
         }
+    }
+
+    /// Says on the board, in the log and in the metrics whether inputs wait.
+    fn tell(&self, why: Option<String>) {
+        if let Some(why) = &why {
+            tracing::error!("{why}");
+        }
+        self.progress.journal_blocked.store(why.is_some(), Relaxed);
+        self.progress.set_trouble("journal", why);
     }
 }
 

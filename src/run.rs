@@ -243,6 +243,7 @@ impl Setup {
             (Arc::clone(&self.formats), Arc::clone(&self.clock), Arc::clone(&self.progress));
         // A copy: what is received is in the original before it is in the journal.
         let tails = self.inputs.tails.copy();
+        let shutdown = self.shutdown.subscribe();
         Box::new(move |inbox, judge| JournalThread {
             inbox,
             journal,
@@ -253,6 +254,7 @@ impl Setup {
             judge,
             formats,
             clock,
+            shutdown,
             progress,
             senders,
             tails,

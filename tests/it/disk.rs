@@ -135,6 +135,38 @@ fn a_full_disk_stops_inputs_and_nothing_else() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
+#[test]
+fn a_node_told_to_stop_while_the_disk_is_full_gives_up_and_says_what_is_lost() {
+    let dir = Dir::new("full-stop");
+    let Some(disk) = SmallDisk::mount(&dir.path("data"), "48m") else { return };
+    let mut node =
+        Node::start(&dir, "journal: {segment_bytes: 1048576, reserve_bytes: 0, spare_segments: 0}\n");
+    let (_, lines) = traffic(&dir, "t.log", &["--seed", "43", "--lines", "40000", "--start", &soon()]);
+    let (first, rest) = lines.split_at(10_000);
+    send(node.address("tcp"), first);
+    node.judged(10_000);
+    let filler = disk.fill(1 << 20);
+    let address = node.address("tcp").to_owned();
+    std::thread::scope(|scope| {
+        // It is cut off when the node ends: what a TCP sender loses then is not to be known.
+        let sender = scope.spawn(move || {
+            let mut stream = TcpStream::connect(&address).expect("the listener accepts");
+            drop(stream.write_all((rest.join("\n") + "\n").as_bytes()));
+        });
+        not_ready(&node, "inputs wait");
+        assert_eq!(node.terminate(), Some(1), "an end that lost something is no orderly one");
+        sender.join().expect("the sender ends with the node");
+    });
+    let log = fs::read_to_string(dir.path("node.log")).expect("the node logs");
+    assert!(log.contains("told to stop while there was no room"), "{log}");
+    fs::remove_file(&filler).expect("the filler can be removed");
+    node.restart();
+    eventually("what was in the journal is judged", || {
+        (node.metric("watchroom_engine_records_total", "") >= 10_000.0).then_some(())
+    });
+    assert_eq!(node.terminate(), Some(0));
+}
+
 const PRELOAD: &str = "/usr/lib/fiu/fiu_run_preload.so /usr/lib/fiu/fiu_posix_preload.so";
 
 #[test]

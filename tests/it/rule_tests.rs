@@ -35,12 +35,16 @@ fn every_shipped_rule_has_a_test_that_sees_it_fire_a_class_and_a_paragraph() {
     for rule in rules.split("- alert: ").skip(1) {
         let name = rule.split_whitespace().next().expect("a name");
         names += 1;
-        let expects_it = |line: &str| line.contains(&format!("alert: {name}")) && !line.contains("state: none");
+        let expects_it =
+            |line: &str| line.contains(&format!("alert: {name}")) && !line.contains("state: none");
         let flat = tests.replace("\n        alert:", " alert:");
         assert!(flat.lines().any(expects_it), "no test in rules.d/tests sees {name} fire");
         let class = if rule.contains("class: alarm") { "alarm" } else { "notice" };
         assert!(rule.contains(&format!("class: {class}")), "{name} has no class");
-        assert!(docs.contains(&format!("**{name}** ({class}).")), "docs/watch-points.md: no paragraph on {name}");
+        assert!(
+            docs.contains(&format!("**{name}** ({class}).")),
+            "docs/watch-points.md: no paragraph on {name}"
+        );
     }
     assert!(names >= 20, "{names}");
 }
