@@ -255,11 +255,21 @@ fn engine(out: &mut Exposition, counters: &Counters) {
         );
     }
     type Read = fn(&dashboards::RuleCounters) -> u64;
-    let families: [(&str, &str, &str, Read); 6] = [
+    let families: [(&str, &str, &str, Read); 9] = [
         ("watchroom_rule_matched_total", "counter", "Records that concerned the rule.", |r| r.matched),
         ("watchroom_rule_late_total", "counter", "Of these, late.", |r| r.late),
         ("watchroom_rule_keys", "gauge", "Keys with state.", |r| r.keys),
         ("watchroom_rule_keys_dropped_total", "counter", "Keys dropped at the bound.", |r| r.keys_dropped),
+        ("watchroom_rule_things", "gauge", "Single things (orders, values) remembered.", |r| r.things),
+        ("watchroom_rule_things_dropped_total", "counter", "Things dropped at the bound on things.", |r| {
+            r.things_dropped
+        }),
+        (
+            "watchroom_rule_thing_records_dropped_total",
+            "counter",
+            "Records of things dropped at the bound on records of a thing.",
+            |r| r.thing_records_dropped,
+        ),
         ("watchroom_rule_fired_total", "counter", "Alerts that began to fire.", |r| r.fired),
         (
             "watchroom_alerts_withdrawn_total",

@@ -172,6 +172,9 @@ impl Progress {
             late: rule.late,
             keys: rule.keys,
             keys_dropped: rule.keys_dropped,
+            things: rule.things,
+            things_dropped: rule.things_dropped,
+            thing_records_dropped: rule.thing_records_dropped,
             fired: rule.fired,
             withdrawn: rule.withdrawn,
         });

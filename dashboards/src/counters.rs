@@ -273,6 +273,12 @@ pub struct RuleCounters {
     pub keys: u64,
     /// Keys dropped at the bound.
     pub keys_dropped: u64,
+    /// Single things (orders, values) remembered.
+    pub things: u64,
+    /// Things dropped at the bound on things.
+    pub things_dropped: u64,
+    /// Records of things dropped at the bound on records of a thing.
+    pub thing_records_dropped: u64,
     /// Alerts that began to fire.
     pub fired: u64,
     /// Early alerts withdrawn.

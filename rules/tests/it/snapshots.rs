@@ -17,14 +17,41 @@ struct Entry {
     event: Option<Event>,
 }
 
+/// Rules about single things, with little to tell them apart, so that everything meets everything.
+fn things() -> impl Strategy<Value = (String, i64)> {
+    let ms = || prop_oneof![Just(1i64), 2..400i64, (1..4i64).prop_map(|s| s * 1_000), 1..9_000i64];
+    let own = prop::sample::select(vec![
+        "unfinished\n        start: response_code == \"TIMEOUT\"\n        finish: response_code == \"0000\"",
+        "sequence\n        steps: ['has(response_code)', 'response_code == \"NET_ERR\"']",
+        "transition\n        field: response_code\n        allowed: {NET_ERR: [TIMEOUT], TIMEOUT: ['0000']}",
+        "mismatch\n        left: response_code == \"NET_ERR\"\n        right: response_code == \"TIMEOUT\"\n        compare: [channel]",
+        "new_value\n        field: merchant_no\n        learn: 0s",
+        "new_value\n        field: merchant_no\n        learn: 1500ms",
+    ]);
+    let waits = (0..6_000i64, prop_oneof![Just(0i64), 0..4_000i64], prop_oneof![Just(0i64), 0..4_000i64]);
+    (own, ms(), ms(), 1..3usize, waits).prop_map(|(own, within, resolve_after, count, waits)| {
+        let (lateness, pending_for, keep) = waits;
+        let within = match own {
+            own if own.starts_with("transition") => "        each: merchant_no\n".to_owned(),
+            own if own.starts_with("new_value") => format!("        remember: {within}ms\n"),
+            _ => format!("        each: merchant_no\n        within: {within}ms\n"),
+        };
+        let text = format!(
+            "        kind: {own}\n{within}        resolve_after: {resolve_after}ms\n        count: {count}\n        lateness: {lateness}ms\n        for: {pending_for}ms\n        keep_firing_for: {keep}ms\n"
+        );
+        (text, 20_000)
+    })
+}
+
 /// Rules of random shapes and keys, with the longest span that one of them needs.
 fn rules() -> impl Strategy<Value = (String, i64)> {
     let by = prop_oneof![Just(""), Just("channel"), Just("channel, merchant_no")];
     let settle = prop_oneof![3 => Just(0), 1 => 0..4_000i64];
-    let one = (rule(), by, settle, 0..4usize, any::<bool>());
+    let shape = prop_oneof![2 => rule().prop_map(|(_, text, span)| (text, span)), 1 => things()];
+    let one = (shape, by, settle, 0..4usize, any::<bool>());
     prop::collection::vec(one, 1..4).prop_map(|rules| {
-        let span = rules.iter().map(|((_, _, span), ..)| *span).max().unwrap_or_default();
-        let text = (0..).zip(&rules).map(|(i, ((_, text, _), by, settle, samples, errors))| {
+        let span = rules.iter().map(|((_, span), ..)| *span).max().unwrap_or_default();
+        let text = (0..).zip(&rules).map(|(i, ((text, _), by, settle, samples, errors))| {
             let text = expecting(text, by);
             let by = if by.is_empty() { String::new() } else { format!("        by: [{by}]\n") };
             let condition = if *errors { "response_code in [\"NET_ERR\", \"TIMEOUT\"]" } else { "has(channel)" };
