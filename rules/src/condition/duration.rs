@@ -1,7 +1,7 @@
 //! Durations as Prometheus writes them: `1h30m`, `500ms`, `0`.
 
 /// Units from the largest, with their milliseconds. A year is 365 days, a day 24 hours.
-const UNITS: [(&str, i64); 7] = [
+pub(crate) const UNITS: [(&str, i64); 7] = [
     ("y", 365 * 86_400_000),
     ("w", 7 * 86_400_000),
     ("d", 86_400_000),

@@ -7,13 +7,10 @@ use super::cidr::Cidr;
 use super::duration::{self, parse_duration};
 use super::nearest::did_you_mean;
 use super::pattern::Pattern;
+use super::reference::FUNCTION_NAMES;
 use super::syntax::{Expr, ExprKind};
 use super::test::{Test, TextTest};
 use super::text::Keyword;
-
-/// Every function.
-pub(super) const NAMES: [&str; 9] =
-    ["matches", "contains", "startsWith", "endsWith", "inCidr", "has", "lower", "timestamp", "duration"];
 
 /// A function that answers yes or no.
 pub(super) fn call(expr: &Expr, name: &str, args: &[Expr], format: &Format) -> Checked<Test> {
@@ -30,8 +27,8 @@ pub(super) fn call(expr: &Expr, name: &str, args: &[Expr], format: &Format) -> C
 
 /// Refuses a function that there is not.
 pub(super) fn unknown<T>(expr: &Expr, name: &str) -> Checked<T> {
-    let hint = did_you_mean(name, NAMES);
-    let list = if hint.is_empty() { format!("; there are {}", NAMES.join(", ")) } else { hint };
+    let hint = did_you_mean(name, FUNCTION_NAMES);
+    let list = if hint.is_empty() { format!("; there are {}", FUNCTION_NAMES.join(", ")) } else { hint };
     error(expr, format!("there is no function `{name}`{list}"))
 }
 

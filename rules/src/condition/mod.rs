@@ -34,6 +34,7 @@ pub(crate) mod literal;
 pub(crate) mod nearest;
 mod parse;
 mod pattern;
+pub(crate) mod reference;
 mod syntax;
 pub(crate) mod test;
 pub(crate) mod text;

@@ -10,9 +10,9 @@ use std::hash::{Hash, Hasher};
 use regex::bytes::{Regex, RegexBuilder};
 
 /// Longest pattern.
-const MAX_PATTERN_BYTES: usize = 4 * 1024;
+pub(super) const MAX_PATTERN_BYTES: usize = 4 * 1024;
 /// Most memory that a compiled pattern may take.
-const MAX_COMPILED_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_COMPILED_BYTES: usize = 1024 * 1024;
 
 /// A compiled pattern; finds anywhere unless it is anchored.
 #[derive(Debug, Clone)]

@@ -57,6 +57,17 @@ pub(super) enum CompareOp {
 }
 
 impl CompareOp {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 6] = [
+        CompareOp::Equal,
+        CompareOp::NotEqual,
+        CompareOp::Less,
+        CompareOp::LessEqual,
+        CompareOp::Greater,
+        CompareOp::GreaterEqual,
+    ];
+
     /// The operator that means the same with its sides exchanged.
     pub(super) fn flipped(self) -> Self {
         match self {

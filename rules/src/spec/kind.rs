@@ -13,15 +13,14 @@ use super::volume;
 use crate::rule::{Aggregate, Bounds, Distinct, Kind};
 
 /// A kind that can be loaded.
-#[allow(dead_code, reason = "the reference is made from it")]
-pub(super) struct KindSpec {
-    pub(super) name: &'static str,
+pub(crate) struct KindSpec {
+    pub(crate) name: &'static str,
     /// Its keys besides [`keys::RULE`].
-    pub(super) keys: &'static [Key],
+    pub(crate) keys: &'static [Key],
     /// Whether it is raised early, in a word or two.
-    pub(super) early: &'static str,
+    pub(crate) early: &'static str,
     /// When it is active, in half a sentence.
-    pub(super) active: &'static str,
+    pub(crate) active: &'static str,
     /// Reads them. `None` after reporting what is wrong.
     pub(super) read: fn(&mut RuleReader<'_, '_>) -> Option<Kind>,
 }
@@ -132,6 +131,11 @@ pub(super) use keys::MAX_COUNT;
 
 /// Kinds of the specification that are not built yet, refused by name.
 pub(super) const PLANNED: [&str; 1] = ["composite"];
+
+/// Every kind.
+pub(crate) fn kinds() -> &'static [KindSpec] {
+    &KINDS
+}
 
 /// How long `any` stays active after a match.
 const RESOLVE_AFTER_MS: i64 = 300_000;

@@ -20,7 +20,6 @@ mod excerpt;
 mod fields;
 mod group;
 mod intervals;
-#[allow(dead_code, reason = "the schema is made from it")]
 pub(crate) mod keys;
 mod kind;
 mod node;
@@ -38,6 +37,7 @@ use std::sync::Arc;
 
 use record::FormatSet;
 
+pub(crate) use kind::kinds;
 pub(crate) use template::fill;
 
 /// A rule file as read by the caller.

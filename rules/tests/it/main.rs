@@ -2,6 +2,7 @@
 
 mod conditions;
 mod naive;
+mod reference;
 mod rule_files;
 #[path = "../../src/index/sample.rs"]
 mod sample;
