@@ -17,6 +17,7 @@ module omrelp rsyslog-relp
 module lmnsd_gtls rsyslog-gnutls
 module lmnsd_ossl rsyslog-openssl
 need chromium chromium
+need chromedriver chromium-driver
 need fiu-run fiu-utils
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then

@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binary between real senders, a real mail server and a real browser. One binary.
 
+mod browser;
 mod cli;
 mod deliveries;
 mod disk;
@@ -7,6 +8,7 @@ mod durability;
 mod pages;
 mod relp;
 mod rsyslog;
+mod rule_pages;
 mod rule_tests;
 mod schema;
 mod senders;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dashboards::Readiness;
-use rules::{Change, Reason, Sample, Transition};
+use dashboards::{
+    BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, Readiness, RulesBench,
+    RulesView,
+};
+use rules::{AlertState, Change, KeyView, KeysView, Reason, RuleError, Sample, Transition};
 use sinks::alert_book::AlertBook;
 use sinks::notification::Status;
 use sinks::outbox::delivery_id;
@@ -124,6 +127,96 @@ fn in_every_field_of_an_alert() {
 
 fn book_alert(book: &AlertBook) -> Arc<rules::Alert> {
     book.find("00112233aabbccdd").unwrap()
+}
+
+#[test]
+fn in_every_field_of_a_rule() {
+    for payload in PAYLOADS {
+        let text = payload.to_owned();
+        let labels = || BTreeMap::from([("severity".to_owned(), text.clone()), (text.clone(), text.clone())]);
+        let mut view = RulesView::clone(&crate::stage::rules_view());
+        let mut infos = view.infos.to_vec();
+        let info = &mut infos[0];
+        (info.alert, info.group, info.file) = (payload.into(), payload.into(), payload.into());
+        (info.text, info.summary, info.by) = (payload.into(), text.clone(), vec![payload.into()]);
+        (info.labels, info.annotations) = (labels(), labels());
+        view.infos = infos.into();
+        let reason = Reason {
+            text: text.clone(),
+            value: Some(text.clone()),
+            thresholds: labels(),
+            distinct: vec![text.clone()],
+            distinct_count: 1,
+            orders: vec![text.clone()],
+            orders_count: 1,
+            amount: Some(text.clone()),
+            samples: vec![Sample { lsn: 1, at: NOW_MS, line: text.clone() }],
+            gate: text.clone(),
+            ..Default::default()
+        };
+        let key = KeyView {
+            labels: labels(),
+            state: Some(AlertState::Firing),
+            alert_id: Some(text.clone()),
+            active_ms: Some(NOW_MS),
+            last_match_ms: Some(NOW_MS),
+            reason: reason.clone(),
+        };
+        let keys = KeysView { total: 1, keys: vec![key], ..KeysView::default() };
+        let mut hostile = deps();
+        hostile.rules = Arc::new(move || Arc::new(view.clone()));
+        hostile.ask_keys = Arc::new(move |_| Ok(Some(keys.clone())));
+        hostile.bench = Arc::new(HostileBench { payload, reason });
+        let name = dashboards::text::percent_encoded(payload);
+        for path in [
+            "/rules".to_owned(),
+            format!("/rules?q={name}&state={name}"),
+            format!("/rules/{name}"),
+            format!("/rules/{name}/explain?at=2016-07-22&key.{name}={name}"),
+            format!("/rules/{name}/explain?at={name}&{name}={name}"),
+        ] {
+            let page = get(hostile.clone(), &path);
+            assert_ne!(page.status.as_u16(), 404, "{path}: {}", page.text);
+            assert_harmless(&path, payload, &page.text);
+        }
+        for (wanted, from) in [(200, "2016-07-22"), (400, payload), (400, "2016-07-21")] {
+            let page = crate::rules_pages::backtest(hostile.clone(), payload, payload, (from, "2016-07-23"));
+            assert_eq!(page.status.as_u16(), wanted, "{}", page.text);
+            assert_harmless("backtest", payload, &page.text);
+        }
+    }
+}
+
+/// Answers in the payload's words; a backtest from the 21st says that the text is wrong.
+struct HostileBench {
+    payload: &'static str,
+    reason: Reason,
+}
+
+impl RulesBench for HostileBench {
+    fn explain(&self, _: &ExplainQuestion) -> Result<ExplainAnswer, BenchFault> {
+        let text = || self.payload.to_owned();
+        Ok(ExplainAnswer {
+            sentence: text(),
+            state: text(),
+            labels: BTreeMap::from([(text(), text())]),
+            reason: self.reason.clone(),
+            gates: vec![text()],
+            facts: vec![(text(), text())],
+            ..ExplainAnswer::default()
+        })
+    }
+
+    fn backtest(&self, question: &BacktestQuestion) -> Result<BacktestAnswer, BenchFault> {
+        let text = || self.payload.to_owned();
+        if question.from_ms < NOW_MS - 86_400_000 {
+            let error = RuleError { file: text(), line: 1, column: 1, message: text() };
+            return Err(BenchFault::Text(vec![error]));
+        }
+        let labels = [("alertname", self.payload), ("severity", self.payload), (self.payload, self.payload)];
+        let alert = alert("00112233aabbccdd", &labels, self.payload, self.reason.clone());
+        Ok(BacktestAnswer { alerts: vec![Arc::new(alert)], records: 1, cut: Some(text()), took_ms: 1 })
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::Request;
 use dashboards::{
-    BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, RulesBench, RulesView,
+    BacktestAnswer, BacktestQuestion, BenchFault, Deps, ExplainAnswer, ExplainQuestion, RulesBench, RulesView,
 };
 use rules::{RuleCost, RuleCounts, RuleFile, RuleSet};
 use tower::ServiceExt as _;
@@ -37,17 +37,21 @@ fn form(fields: &[(&str, &str)]) -> String {
         .join("&")
 }
 
-/// Posts a backtest of a text to a node.
-fn backtest(text: &str, range: (&str, &str)) -> Answer {
-    let router = dashboards::router(deps());
-    let page =
-        ask(router.clone(), Request::get("/rules/ChannelNetworkDown").body(Body::empty()).unwrap()).text;
+/// Posts a backtest of a text from a rule's page of a node.
+pub(crate) fn backtest(node: Deps, rule: &str, text: &str, range: (&str, &str)) -> Answer {
+    let router = dashboards::router(node);
+    let name = dashboards::text::percent_encoded(rule);
+    let page = ask(router.clone(), Request::get(format!("/rules/{name}")).body(Body::empty()).unwrap()).text;
     let body = form(&[("token", token(&page)), ("text", text), ("from", range.0), ("to", range.1)]);
-    ask(router, post(body))
+    ask(router, post_of(&name, body))
 }
 
 fn post(body: String) -> Request<Body> {
-    Request::post("/rules/ChannelNetworkDown/backtest")
+    post_of("ChannelNetworkDown", body)
+}
+
+fn post_of(name: &str, body: String) -> Request<Body> {
+    Request::post(format!("/rules/{name}/backtest"))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Body::from(body))
         .unwrap()
@@ -186,6 +190,7 @@ fn explained_in_words_then_in_numbers() {
 #[test]
 fn backtests() {
     let range = ("2016-07-22 17:00", "2016-07-22 18:15");
+    let backtest = |text: &str, range| backtest(deps(), "ChannelNetworkDown", text, range);
     let good = backtest("  - alert: A\r\n    kind: any\r\n", range);
     assert_eq!(good.status.as_u16(), 200, "{}", good.text);
     for word in [
