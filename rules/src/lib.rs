@@ -8,6 +8,7 @@ mod alert;
 mod codec;
 mod condition;
 mod engine;
+mod explanation;
 mod fingerprint;
 mod hours;
 mod index;
@@ -21,6 +22,9 @@ pub use condition::duration::parse_duration;
 pub use condition::{Condition, ConditionError};
 pub use engine::{
     Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, RestoreReport, RuleCost, RuleCounts, SnapshotError,
+};
+pub use explanation::{
+    EpisodeTimes, Explanation, Gate, Looked, Question, QuestionError, SeenKey, State, ThingSpan,
 };
 pub use index::{Hit, RuleIndex};
 pub use reference::{rule_file_schema, with_sections};

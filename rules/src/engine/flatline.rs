@@ -37,7 +37,8 @@ impl FlatlineRule {
         held.map(|(bucket, _)| bucket).max(tally.last_expired())
     }
 
-    fn is_expected(&self, tally: &Tally, s: i64, near: i64, unit_ms: i64) -> bool {
+    /// Whether bucket `s` expects a match.
+    pub(super) fn is_expected(&self, tally: &Tally, s: i64, near: i64, unit_ms: i64) -> bool {
         self.forget_after_ms.is_none()
             || Self::last(tally, s, near).is_some_and(|last| s < self.forgets(last, unit_ms))
     }

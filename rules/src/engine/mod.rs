@@ -18,6 +18,7 @@ mod cost;
 mod counts;
 mod distinct;
 mod episode;
+mod explain;
 mod fields;
 mod flatline;
 mod hash;

@@ -88,7 +88,7 @@ impl RuleState {
     }
 
     /// First and last bucket of the window by which a bucket is (or is not) active.
-    fn range(&self, window: Window, tally: &Tally, at: InstantMs) -> (i64, i64) {
+    pub(super) fn range(&self, window: Window, tally: &Tally, at: InstantMs) -> (i64, i64) {
         let s = at.div_euclid(window.unit_ms);
         let end = window.active_end(tally, s, self.frontier).unwrap_or_else(|| s.div_euclid(window.step));
         let first = end - window.steps + 1;

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use record::{Decimal, InstantMs, Lsn};
 
 use super::clock::NEVER;
+use super::explain::Probe;
 use super::flatline::HoursNow;
 use super::history::History;
 use super::keys::Keys;
@@ -120,6 +121,8 @@ pub(super) struct RuleState {
     pub(super) frontier: i64,
     /// Last `raised_ms` by key, so that two episodes never have one id.
     pub(super) raised: HashMap<u32, InstantMs>,
+    /// A question about one key at one instant.
+    pub(super) probe: Option<Box<Probe>>,
     /// Settled alerts that are over; only a backtest keeps them, and it raises nothing early.
     pub(super) over: Option<Vec<Arc<Alert>>>,
     edges: Vec<Edge>,
@@ -154,6 +157,7 @@ impl RuleState {
             watermark: NEVER,
             frontier: NEVER,
             raised: HashMap::new(),
+            probe: None,
             over: backtest.then(Vec::new),
             edges: Vec::new(),
             again: Vec::new(),
@@ -194,7 +198,7 @@ impl RuleState {
     }
 
     /// Decides where history starts, if that is due.
-    fn decide_history(&mut self, watermark: InstantMs) {
+    pub(super) fn decide_history(&mut self, watermark: InstantMs) {
         if let Some(start) = self.history.decide(watermark, self.unit_ms()) {
             self.know_history();
             self.expect_listed(start);
@@ -209,7 +213,10 @@ impl RuleState {
     }
 
     /// Settles all buckets that end at or before the watermark.
-    fn settle_until(&mut self, watermark: InstantMs, cause: &mut Cause<'_>) {
+    pub(super) fn settle_until(&mut self, watermark: InstantMs, cause: &mut Cause<'_>) {
+        if self.probe.is_some() {
+            self.probe(watermark, cause);
+        }
         self.watermark = watermark;
         let first_open = watermark.div_euclid(self.unit_ms());
         while let Some((s, slots)) = self.schedule.pop(first_open - 1) {
@@ -245,6 +252,9 @@ impl RuleState {
 
     /// Takes a match or a reset. The clock must have been advanced as far as the record's own time allows.
     pub(super) fn take(&mut self, seen: &Sighting<'_>, cause: &mut Cause<'_>) {
+        if let Some(probe) = &mut self.probe {
+            probe.note(seen);
+        }
         let at = seen.found.at;
         let late = at < self.watermark;
         self.counts.matched += 1;
@@ -330,7 +340,7 @@ impl RuleState {
         }
     }
 
-    fn forget(&mut self, slot: u32) {
+    pub(super) fn forget(&mut self, slot: u32) {
         self.raised.remove(&slot);
         if let Some(Key { memory: Memory::Tally(Tally { extra: Some(mut extra), .. }), .. }) =
             self.keys.remove(slot)
@@ -360,7 +370,7 @@ impl RuleState {
     }
 
     /// Decides the instants before `until` of a key that is exact to the millisecond.
-    fn decide(&mut self, slot: u32, until: InstantMs, cause: &mut Cause<'_>) {
+    pub(super) fn decide(&mut self, slot: u32, until: InstantMs, cause: &mut Cause<'_>) {
         if let (Some(Key { memory: Memory::Bad(bad), .. }), Shape::Things(rule)) =
             (self.keys.get_mut(slot), self.shape)
         {

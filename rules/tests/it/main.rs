@@ -1,6 +1,7 @@
 //! What rules mean, case by case.
 
 mod conditions;
+mod explain;
 mod naive;
 mod reference;
 mod rule_files;

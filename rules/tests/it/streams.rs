@@ -320,7 +320,7 @@ pub(crate) fn line(event: &Event) -> String {
     columns.join("||")
 }
 
-fn loaded(text: &str, by_channel: bool, events: &[Event]) -> (RuleSet, Arc<FormatSet>, Batch) {
+pub(crate) fn loaded(text: &str, by_channel: bool, events: &[Event]) -> (RuleSet, Arc<FormatSet>, Batch) {
     let by = if by_channel { "        by: [channel]\n" } else { "" };
     let text = expecting(text, if by_channel { "channel" } else { "" });
     let file = format!(
@@ -381,7 +381,7 @@ fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
 }
 
 /// Sorted by time, then each moved by less than `jitter`: what a network does to a stream.
-fn arrival(mut events: Vec<Event>, jitters: &[i64], jitter: i64) -> Vec<Event> {
+pub(crate) fn arrival(mut events: Vec<Event>, jitters: &[i64], jitter: i64) -> Vec<Event> {
     // Records of one millisecond move together: their ties are broken by LSN.
     let moved = |offset: i64| jitters[offset as usize % jitters.len()] % jitter.max(1);
     let mut order: Vec<(i64, Event)> =

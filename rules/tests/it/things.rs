@@ -69,7 +69,7 @@ fn part(whole: &Batch, from: usize, to: usize) -> Batch {
 }
 
 /// A rule as the model and as a file has it. Times are short so that everything meets everything.
-fn rule() -> impl Strategy<Value = (Rule, String, bool)> {
+pub(crate) fn rule() -> impl Strategy<Value = (Rule, String, bool)> {
     let ms = || prop_oneof![Just(1i64), 2..400i64, (1..4i64).prop_map(|s| s * 1_000), 1..5_000i64];
     let waits =
         (prop_oneof![3 => Just(0i64), 1 => 0..3_000i64], prop_oneof![3 => Just(0i64), 1 => 0..3_000i64]);
@@ -158,7 +158,7 @@ fn unfinished() -> impl Strategy<Value = (Kind, String)> {
 
 const ROLES: [&str; 2] = ["S", "F"];
 
-fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     let offset = prop_oneof![2 => 0..9_000i64, 2 => (0..18i64).prop_map(|h| h * 500), 1 => 0..40i64];
     let order = prop_oneof![6 => Just("o1"), 3 => Just("o2"), 2 => Just("o3"), 1 => Just("")];
     let code = prop::sample::select(vec!["S", "S", "S", "F", "F", "SF", "X", "S-", "F-", ""]);
@@ -178,7 +178,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A file: each record less than `jitter` late.
-fn file(mut events: Vec<Event>, jitters: &[i64], jitter: i64) -> Vec<Entry> {
+pub(crate) fn file(mut events: Vec<Event>, jitters: &[i64], jitter: i64) -> Vec<Entry> {
     // Records of one millisecond move together: their ties are broken by LSN.
     let moved = |offset: i64| offset + jitters[offset as usize % jitters.len()] % jitter.max(1);
     events.sort_by_key(|event| event.offset);

@@ -116,6 +116,11 @@ impl Bad {
         self.changes.first_key_value().map(|(&at, _)| at)
     }
 
+    /// All that is remembered of when things are bad.
+    pub(in crate::engine) fn spans(&self) -> impl Iterator<Item = (u32, Span)> {
+        self.things.iter().flat_map(|(&thing, spans)| spans.iter().map(move |&span| (thing, span)))
+    }
+
     /// The things that are bad at an instant.
     pub(in crate::engine) fn at(&self, at: InstantMs) -> impl Iterator<Item = u32> {
         let holds = move |spans: &[Span]| spans.iter().any(|&(from, until)| from <= at && at < until);

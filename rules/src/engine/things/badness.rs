@@ -134,7 +134,7 @@ impl ThingRule {
     }
 
     /// What people are shown of the name of a thing.
-    pub(super) fn name<'a>(&self, thing: &'a [u8]) -> &'a [u8] {
+    pub(in crate::engine) fn name<'a>(&self, thing: &'a [u8]) -> &'a [u8] {
         if let What::NewValue { .. } = self.what { split_prefix(thing).1 } else { thing }
     }
 

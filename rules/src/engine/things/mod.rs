@@ -72,6 +72,11 @@ impl Things {
         self.schedule.first()
     }
 
+    /// Its name, as bytes.
+    pub(super) fn name(&self, thing: u32) -> &[u8] {
+        self.things.bytes(thing)
+    }
+
     fn entries(&self, thing: u32) -> &[Entry] {
         self.things.get(thing).map_or(&[], |thing| &thing.entries)
     }

@@ -1,0 +1,213 @@
+//! An explanation tells the state that the settled alerts have, whatever the rule, the stream, the key, the instant.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use record::{Batch, FormatSet};
+use rules::{Alert, Engine, Explanation, Question, QuestionError, RuleSet, State};
+
+use crate::{streams, things};
+
+/// What is explained, and what a backtest over the same records tells.
+fn both(
+    rules: &Arc<RuleSet>,
+    formats: &Arc<FormatSet>,
+    batch: &Batch,
+    key: &[String],
+    at_ms: i64,
+) -> (Explanation, Vec<Arc<Alert>>) {
+    let question = Question { alert: "A".to_owned(), key: key.to_vec(), at_ms };
+    let asked = Engine::for_explain(Arc::clone(rules), Arc::clone(formats), &question);
+    let mut asked = asked.unwrap_or_else(|error| panic!("{error}"));
+    asked.judge(batch, &mut Vec::new());
+    let explanation = asked.explain(None).expect("it was asked");
+    let mut engine = Engine::for_backtest(Arc::clone(rules), Arc::clone(formats));
+    engine.judge(batch, &mut Vec::new());
+    (explanation, engine.finish())
+}
+
+fn check(
+    rules: &Arc<RuleSet>,
+    formats: &Arc<FormatSet>,
+    batch: &Batch,
+    (channel, by_channel): (&str, bool),
+    at_ms: i64,
+) -> Result<(), TestCaseError> {
+    let key = if by_channel { vec![channel.to_owned()] } else { Vec::new() };
+    let (told, alerts) = both(rules, formats, batch, &key, at_ms);
+    let of_key: Vec<&Arc<Alert>> = alerts.iter().filter(|alert| alert.labels == told.labels).collect();
+    let on = of_key
+        .iter()
+        .find(|alert| alert.active_ms <= at_ms && alert.ended_ms.is_none_or(|ended| ended > at_ms));
+    let expected = match on {
+        None => State::Inactive,
+        Some(alert) if alert.fired_ms.is_some_and(|fired| fired <= at_ms) => State::Firing,
+        Some(_) => State::Pending,
+    };
+    let shown = serde_json::to_string_pretty(&told).expect("it can be written");
+    prop_assert_eq!(told.state, expected, "{}", shown);
+    prop_assert_eq!(told.episode.as_ref().map(|e| e.active_at), on.map(|alert| alert.active_ms), "{}", shown);
+    let before = of_key.iter().rfind(|alert| alert.ended_ms.is_some_and(|ended| ended <= at_ms));
+    prop_assert_eq!(told.before.as_ref().map(|e| e.ended_at), before.map(|alert| alert.ended_ms));
+    let after = of_key.iter().find(|alert| alert.active_ms > at_ms);
+    prop_assert_eq!(told.after.as_ref().map(|e| e.active_at), after.map(|alert| alert.active_ms));
+    // Who is active is on, and who is on is active or kept on; who is not on says why.
+    if told.decided {
+        prop_assert!(!told.active || told.state != State::Inactive, "{}", shown);
+        let is_kept = told.gates.iter().any(|gate| gate.gate == "keep_firing_for");
+        prop_assert_eq!(told.state != State::Inactive && !told.active, is_kept, "{}", shown);
+    }
+    prop_assert!(told.state == State::Firing || !told.gates.is_empty(), "{}", shown);
+    // What holds it back is so by the numbers that are told.
+    let number = |name: &str| told.reason.thresholds.get(name).and_then(|n| n.parse::<u64>().ok());
+    for gate in &told.gates {
+        match gate.gate {
+            "distinct" if told.kind == "frequency" => {
+                prop_assert!(Some(told.reason.distinct_count) < number("min"), "{}", shown);
+            }
+            "count" if ["frequency", "consecutive"].contains(&told.kind.as_str()) => {
+                prop_assert!(Some(told.reason.count) < number("count"), "{}", shown);
+            }
+            _ => {}
+        }
+    }
+    if told.active && ["frequency", "consecutive"].contains(&told.kind.as_str()) {
+        prop_assert!(Some(told.reason.count) >= number("count"), "{}", shown);
+        let is_whole = told.reason.count < 1_000;
+        prop_assert!(!is_whole || told.records.len() as u64 >= told.reason.count, "{}", shown);
+    }
+    let bad = told.things.iter().filter(|thing| thing.bad).count() as u64;
+    prop_assert!(told.things.is_empty() || bad == told.reason.count, "{}", shown);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn kinds_in_buckets_and_runs(
+        ((rule, text, span), events) in streams::rule().prop_flat_map(|r| {
+            let span = r.2;
+            (Just(r), prop::collection::vec(streams::event(span), 1..70))
+        }),
+        by_channel in any::<bool>(),
+        channel in prop_oneof![4 => Just("GHT"), 2 => Just("UMP"), 1 => Just(""), 1 => Just("never")],
+        jitters in prop::collection::vec(0..100_000i64, 1..50),
+        disorder in 0..3usize,
+        instants in prop::collection::vec((0..1_300i64, any::<bool>()), 1..6),
+    ) {
+        let jitter = [1, rule.lateness, rule.lateness * 3 + 1_000][disorder];
+        let events = streams::arrival(events, &jitters, jitter);
+        let (rules, formats, batch) = streams::loaded(&text, by_channel, &events);
+        let rules = Arc::new(rules);
+        for (share, on_second) in instants {
+            let offset = share * span / 1_000 - span / 10;
+            let offset = if on_second { offset.div_euclid(1_000) * 1_000 } else { offset };
+            check(&rules, &formats, &batch, (channel, by_channel), streams::START + offset)?;
+        }
+    }
+
+    #[test]
+    fn kinds_about_things(
+        (rule, text, by_channel) in things::rule(),
+        events in prop::collection::vec(things::event(), 1..30),
+        channel in prop_oneof![4 => Just("GHT"), 2 => Just("UMP"), 1 => Just("")],
+        jitters in prop::collection::vec(0..100_000i64, 1..50),
+        disorder in 0..3usize,
+        instants in prop::collection::vec(-500..14_000i64, 1..6),
+    ) {
+        let jitter = [1, rule.lateness, rule.lateness * 3 + 3_000][disorder];
+        let entries = things::file(events, &jitters, jitter);
+        let (rules, formats) = things::load(&text);
+        let batch = things::batch(&formats, &entries);
+        for offset in instants {
+            check(&rules, &formats, &batch, (channel, by_channel), streams::START + offset)?;
+        }
+    }
+}
+
+/// Twelve errors within twelve seconds on GHT, two on UMP.
+fn scene(text: &str) -> (Arc<RuleSet>, Arc<FormatSet>, Batch) {
+    let event = |offset: i64, channel, code| streams::Event { offset, code, channel, merchant: "M1" };
+    let mut events: Vec<streams::Event> = (0..12).map(|i| event(i * 1_000, "GHT", "NET_ERR")).collect();
+    events.extend([event(500, "UMP", "NET_ERR"), event(1_500, "UMP", "TIMEOUT"), event(60_000, "X", "0000")]);
+    events.sort_by_key(|event| event.offset);
+    let (rules, formats, batch) = streams::loaded(text, true, &events);
+    (Arc::new(rules), formats, batch)
+}
+
+fn sentence(text: &str, key: &str, offset: i64) -> String {
+    let (rules, formats, batch) = scene(text);
+    both(&rules, &formats, &batch, &[key.to_owned()], streams::START + offset).0.text
+}
+
+#[test]
+fn the_sentence_answers() {
+    let frequency = "        kind: frequency\n        count: 10\n        within: 20s\n";
+    let found = [
+        sentence(frequency, "GHT", 15_000),
+        sentence(frequency, "GHT", 8_999),
+        sentence(frequency, "channel=UMP", 15_000),
+        sentence(frequency, "never", 15_000),
+        sentence(frequency, "GHT", 90_000),
+        sentence(&format!("{frequency}        for: 5s\n"), "GHT", 12_000),
+        sentence(&format!("{frequency}        keep_firing_for: 1m\n        mode: shadow\n"), "GHT", 40_000),
+        sentence(&format!("{frequency}        distinct: {{field: merchant_no, min: 2}}\n"), "GHT", 12_000),
+        sentence("        kind: consecutive\n        count: 12\n        within: 1m\n", "GHT", 9_000),
+        sentence(
+            "        kind: sustained\n        count: 2\n        every: 5s\n        within: 10s\n",
+            "UMP",
+            12_000,
+        ),
+        sentence(
+            "        kind: ratio\n        match: response_code == \"TIMEOUT\"\n        above: 0.9\n        min_total: 5\n        within: 20s\n",
+            "UMP",
+            12_000,
+        ),
+        sentence("        kind: spike\n        factor: 2\n        within: 20s\n", "GHT", 12_000),
+    ];
+    expect_test::expect![[r#"
+        fired at 2016-07-22 18:00:09.000: 12 in 20s of at least 10
+        did not fire: 9 of at least 10
+        did not fire: 2 of at least 10
+        did not fire: 0 of at least 10
+        did not fire: 0 of at least 10; the records end before it; told is the state at 2016-07-22 18:01:00.999
+        did not fire yet, pending: 12 in 20s of at least 10; active since 2016-07-22 18:00:09.000, fires at 2016-07-22 18:00:14.000 if it stays so (for: 5s)
+        fired at 2016-07-22 18:00:09.000: 0 in 20s of at least 10 (no longer active, kept on for 1m; mode: shadow: nobody is told)
+        did not fire: 1 distinct merchant_no of at least 2
+        did not fire: 10 in a row of at least 12 within 1m (18:00:00.000 to 18:00:09.000)
+        did not fire: 1 of 2 steps have fewer than 2: 2016-07-22 18:00:05.000 has 0
+        did not fire: 2 of at least 5
+        did not fire: what it looks at is covered from 2016-07-22 18:00:38.000 on: history starts at 2016-07-22 18:00:00.000; 12 in 20s, at least 2 times 0 before"#]].assert_eq(&found.join("\n"));
+}
+
+#[test]
+fn a_key_that_was_never_seen_is_told_from_the_nearest() {
+    let frequency = "        kind: frequency\n        count: 10\n        within: 20s\n";
+    let (rules, formats, batch) = scene(frequency);
+    let (told, _) = both(&rules, &formats, &batch, &["channel=GHTT".to_owned()], streams::START);
+    assert_eq!(told.did_you_mean.as_deref(), Some("channel=GHT"));
+    assert_eq!((told.matches, told.other_keys), (0, 2));
+}
+
+#[test]
+fn questions_that_make_no_sense_are_refused() {
+    let (rules, formats, _) = scene("        kind: frequency\n        count: 10\n        within: 20s\n");
+    let ask = |alert: &str, key: &[&str]| -> QuestionError {
+        let key = key.iter().map(|&text| text.to_owned()).collect();
+        let question = Question { alert: alert.to_owned(), key, at_ms: 0 };
+        Engine::for_explain(Arc::clone(&rules), Arc::clone(&formats), &question).expect_err("it is refused")
+    };
+    let found = [
+        ask("B", &[]).to_string(),
+        ask("A", &[]).to_string(),
+        ask("A", &["GHT", "M1"]).to_string(),
+        ask("A", &["channel=GHT", "channel=UMP"]).to_string(),
+    ];
+    expect_test::expect![[r#"
+        no rule is called `B`; did you mean `A`?
+        the key lacks `channel`: `A` is by channel (write channel=...); `channel=` is null
+        `M1` is too much: `A` is by channel (write channel=...)
+        `channel` is given twice"#]]
+    .assert_eq(&found.join("\n"));
+}
