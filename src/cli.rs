@@ -61,6 +61,13 @@ enum Command {
         watchroom backtest --rules rules.d --from '2016-07-22 18:00' --to '2016-07-22 19:00' --config watchroom.yaml\n\n\
         Exit code 0: no alert; 1: an alert became pending or fired; 2: wrong use, faulty rules, nothing to judge.")]
     Backtest(crate::backtest::Args),
+    /// Say why a rule fired, or did not, for a key at an instant, with the numbers
+    #[command(
+        after_help = "Examples:\n  watchroom explain ChannelNetworkDown GHT --at '2016-07-22 18:15:30' --config watchroom.yaml\n  \
+        watchroom explain ChannelNetworkDown channel=GHT --at 2016-07-22T10:15:30Z --rules rules.d --file trace.log --json\n\n\
+        Exit code 0: no alert was on then; 1: one was pending or firing; 2: wrong use, no such rule, no key named."
+    )]
+    Explain(crate::explain::Args),
     /// Follow one order through all modules
     #[command(
         after_help = "Examples:\n  watchroom trail CEX1607221815000001\n  watchroom trail --json CEX1607221815000001"
@@ -93,6 +100,7 @@ impl Cli {
             Command::Schema(args) => crate::schema::run(&args),
             Command::Test(args) => crate::rule_test::run(&args),
             Command::Backtest(args) => crate::backtest::run(&args),
+            Command::Explain(args) => crate::explain::run(&args),
             Command::Trail(args) => crate::traces::trail(&args),
             Command::Search(args) => crate::traces::search(&args),
             Command::Journal(command) => crate::journal_command::run(&command),

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod counters;
 mod deliveries;
+mod explain;
 mod generate;
 mod journal_command;
 mod journal_thread;

@@ -94,7 +94,6 @@ impl Stored {
     }
 
     /// Up to here it is known what was received; `None` if nothing ever was.
-    #[allow(dead_code, reason = "asked by `explain`")]
     pub(crate) fn passed_ms(&self) -> Option<InstantMs> {
         self.passed_ms
     }

@@ -109,6 +109,8 @@ pub struct Explanation {
     pub alert: String,
     /// Its kind.
     pub kind: String,
+    /// The `by` fields; a null one is absent.
+    pub key: BTreeMap<String, String>,
     /// Labels of the key's alerts.
     pub labels: BTreeMap<String, String>,
     /// The instant that was asked for.

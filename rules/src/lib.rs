@@ -12,6 +12,7 @@ mod explanation;
 mod fingerprint;
 mod hours;
 mod index;
+mod reach;
 mod reference;
 mod rule;
 mod spec;
@@ -27,5 +28,6 @@ pub use explanation::{
     EpisodeTimes, Explanation, Gate, Looked, Question, QuestionError, SeenKey, State, ThingSpan,
 };
 pub use index::{Hit, RuleIndex};
+pub use reach::Reach;
 pub use reference::{rule_file_schema, with_sections};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use record::{Batch, FormatSet, InstantMs, rfc3339_ms};
+use record::{Batch, FormatSet, InstantMs, Lsn, rfc3339_ms};
 use rules::{Engine, RuleSet};
 
 use crate::clock;
@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::lines::{LineFile, rule_files};
 use crate::output;
 use crate::progress_bar::{ProgressBar, grouped};
-use crate::stored::{Stored, Time};
+use crate::stored::{Share, Stored, Time};
 
 pub(crate) use over::{Bounds, Cut, Judged, Over, run_over};
 
@@ -117,26 +117,13 @@ impl Judge {
     }
 
     fn files(&mut self, files: &[PathBuf], formats: &Arc<FormatSet>) -> Result<()> {
-        let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
-        let total: u64 = files.iter().map(size).sum();
-        let (mut next_lsn, mut done) = (1, 0);
         let mut ignored = Vec::new();
-        let mut sink = |batch: &mut Batch| {
-            next_lsn = crate::lines::number(batch, next_lsn);
+        FileReader::new(files).read(files, formats, &mut |batch, share| {
             self.seen.look(batch);
             self.engine.judge(batch, &mut ignored);
             ignored.clear();
-            done += batch.bytes.len() as u64;
-            self.bar.show(done, total, self.seen.records);
-        };
-        match files {
-            [only] => parallel::read(only, formats, &mut sink),
-            several => {
-                let files: Result<Vec<LineFile>> =
-                    several.iter().map(|path: &PathBuf| LineFile::open(path, formats, None)).collect();
-                merge::read(files?, &mut sink)
-            }
-        }
+            self.bar.show(share.passed, share.total, self.seen.records);
+        })
     }
 
     fn stored(&mut self, mut stored: Stored, range: &Range<InstantMs>) -> Result<()> {
@@ -165,6 +152,45 @@ impl Judge {
     fn report(&mut self) {
         std::mem::replace(&mut self.bar, ProgressBar::start()).end();
         self.seen.report();
+    }
+}
+
+/// Reads files as one stream with positions, and knows how far it is.
+pub(crate) struct FileReader {
+    next_lsn: Lsn,
+    share: Share,
+}
+
+impl FileReader {
+    /// Nothing is read yet.
+    pub(crate) fn new(files: &[PathBuf]) -> Self {
+        let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        Self { next_lsn: 1, share: Share { passed: 0, total: files.iter().map(size).sum() } }
+    }
+
+    /// Hands all records over, several files merged by event time.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn read(
+        &mut self,
+        files: &[PathBuf],
+        formats: &Arc<FormatSet>,
+        sink: &mut dyn FnMut(&mut Batch, Share),
+    ) -> Result<()> {
+        let mut sink = |batch: &mut Batch| {
+            self.next_lsn = crate::lines::number(batch, self.next_lsn);
+            self.share.passed += batch.bytes.len() as u64;
+            sink(batch, self.share);
+        };
+        match files {
+            [only] => parallel::read(only, formats, &mut sink),
+            several => {
+                let files: Result<Vec<LineFile>> =
+                    several.iter().map(|path| LineFile::open(path, formats, None)).collect();
+                merge::read(files?, &mut sink)
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod cli;
 mod deliveries;
 mod disk;
 mod durability;
+mod explain;
 mod pages;
 mod relp;
 mod rsyslog;

@@ -19,7 +19,8 @@ fn send(node: &Node, lines: &[String]) {
 
 /// Alerts as JSON lines without what differs between a file and a journal: positions.
 fn alerts(args: &[&str]) -> Vec<String> {
-    let (code, out, err) = watchroom(&[&["backtest", "--json", "--rules", "rules.d"], args].concat());
+    let (code, out, err) =
+        watchroom(&[&["backtest", "--json", "--rules", "rules.d/network.yaml"], args].concat());
     assert!(code <= 1, "{args:?}: {code} {err}");
     assert_eq!(code == 1, !out.is_empty(), "{out}{err}");
     let positions = |line: &str| {
@@ -86,7 +87,7 @@ fn a_range_that_holds_nothing_is_named() {
     let dir = Dir::new("stored-nothing");
     let config = dir.path("watchroom.yaml").display().to_string();
     let ask = |range: &[&str]| {
-        watchroom(&[&["backtest", "--rules", "rules.d", "--config", &config], range].concat())
+        watchroom(&[&["backtest", "--rules", "rules.d/network.yaml", "--config", &config], range].concat())
     };
     let mut node = Node::start(&dir, "");
     let (_, lines) = lines(&dir);

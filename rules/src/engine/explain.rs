@@ -238,6 +238,7 @@ impl RuleState {
         let mut explanation = Explanation {
             alert: self.settings.alert.to_string(),
             kind: self.settings.kind.name().to_owned(),
+            key: self.labels_of(&probe.key).into_iter().collect(),
             labels,
             at: probe.at_ms,
             state,

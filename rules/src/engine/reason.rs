@@ -126,7 +126,8 @@ impl RuleState {
                 _ => buckets.push(Bucket { at: start, count: u64::from(count) }),
             }
         }
-        let least = buckets.iter().map(|bucket| bucket.count).min().unwrap_or_default();
+        let is_whole = buckets.len() as i64 == window.steps;
+        let least = buckets.iter().map(|bucket| bucket.count).min().filter(|_| is_whole).unwrap_or_default();
         reason.buckets = buckets.split_off(buckets.len().saturating_sub(BUCKETS_MAX));
         if let Some(held) = tally.values() {
             let mut values: Vec<String> = held.ids(from, to).map(|id| shown(self.values.text(id))).collect();
@@ -270,13 +271,15 @@ impl RuleState {
         let (first, last) = (times.first().copied().unwrap_or(at), times.last().copied().unwrap_or(at));
         reason.kind = "consecutive".into();
         reason.text = format!(
-            "{} in a row of at least {} within {} ({} to {})",
+            "{} in a row of at least {} within {}",
             reason.count,
             rule.count,
-            duration(rule.within_ms),
-            self.clock_time(first),
-            self.clock_time(last),
+            duration(rule.within_ms)
         );
+        if reason.count > 0 {
+            let (first, last) = (self.clock_time(first), self.clock_time(last));
+            reason.text.push_str(&format!(" ({first} to {last})"));
+        }
         (first, last)
     }
 
