@@ -7,6 +7,8 @@ use crate::rule::{Expect, Kind, Rule, Spike, ThingKind, Things};
 
 /// A change that is not allowed is seen only if the value before it is; it may be any time ago.
 const TRANSITION_MS: i64 = 86_400_000;
+/// More than this is not read beyond what a verdict looks at.
+const MORE_MAX_MS: i64 = 3_600_000;
 
 /// What must be read around an instant so that a rule's verdict about it is the one that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ fn reach(rule: &Rule) -> Reach {
         Kind::Flatline { expect: Expect::Seen { forget_after_ms }, .. } => within_ms + forget_after_ms,
         Kind::Things(Things { resolve_after_ms, kind, .. }) => {
             let before_ms = match kind {
-                ThingKind::NewValue { remember_ms, learn_ms } => remember_ms + learn_ms,
+                ThingKind::NewValue { remember_ms, learn_ms } => *remember_ms.max(learn_ms),
                 ThingKind::Transition { .. } => TRANSITION_MS,
                 _ => 2 * within_ms,
             };
@@ -47,8 +49,8 @@ fn reach(rule: &Rule) -> Reach {
         _ => within_ms,
     };
     let waits_ms = rule.for_ms + rule.keep_firing_for_ms;
-    // Twice, so that what is on when the reading begins has had time to end; and buckets at both ends.
-    let back_ms = 2 * looked_ms + 2 * waits_ms + rule.lateness_ms + 120_000;
+    // More than it looks at, so that what is on when the reading begins has had time to end; and buckets at both ends.
+    let back_ms = looked_ms + looked_ms.min(MORE_MAX_MS) + 2 * waits_ms + rule.lateness_ms + 120_000;
     let bucket_ms = within_ms / 5 + 2_000;
     Reach { back_ms, ahead_ms: bucket_ms + waits_ms + rule.lateness_ms, lateness_ms: rule.lateness_ms }
 }
