@@ -23,7 +23,8 @@ pub enum AlertState {
 /// A verdict's life for one label set. Identity: [`Alert::labels`]; one episode: [`Alert::id`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// 16 hex digits derived from the labels (sorted) and `raised_ms`: the same after a replay.
+    /// 16 hex digits derived from the labels (sorted), `raised_ms` and what the rule means: the same after a replay,
+    /// another one if the rule was changed meanwhile (what was said of the old one must not silence the new one).
     pub id: String,
     /// 16 hex digits derived from the labels alone (Alertmanager's fingerprint of identity).
     pub fingerprint: String,
@@ -151,9 +152,10 @@ pub(crate) fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     format!("{:016x}", label_hash(labels))
 }
 
-/// Id of an episode: the same whenever the same journal is replayed.
-pub(crate) fn alert_id(labels: &BTreeMap<String, String>, raised_ms: InstantMs) -> String {
-    format!("{:016x}", raised_ms.to_le_bytes().into_iter().fold(label_hash(labels), fnv1a))
+/// Id of an episode: the same whenever the same journal is replayed by a rule of the same meaning (its fingerprint).
+pub(crate) fn alert_id(labels: &BTreeMap<String, String>, raised_ms: InstantMs, meaning: u64) -> String {
+    let bytes = raised_ms.to_le_bytes().into_iter().chain(meaning.to_le_bytes());
+    format!("{:016x}", bytes.fold(label_hash(labels), fnv1a))
 }
 
 fn label_hash(labels: &BTreeMap<String, String>) -> u64 {

@@ -22,7 +22,8 @@ pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, b
 pub use condition::duration::parse_duration;
 pub use condition::{Condition, ConditionError};
 pub use engine::{
-    Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, RestoreReport, RuleCost, RuleCounts, SnapshotError,
+    Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, Reloaded, RestoreReport, RuleCost, RuleCounts,
+    SnapshotError, ended_with_its_rule,
 };
 pub use explanation::{
     EpisodeTimes, Explanation, Gate, Looked, Question, QuestionError, SeenKey, State, ThingSpan,

@@ -102,11 +102,13 @@ impl RuleState {
     /// A new episode, pending; its reason is not filled in.
     fn begin(&mut self, slot: u32, at: InstantMs) {
         let last = self.raised.get(&slot).copied();
+        // A rule that was added again, unchanged, does not give the ids that it gave before it was removed.
+        let last = last.into_iter().chain([self.history.floor()]).max();
         let raised_ms = last.filter(|&last| at <= last).map_or(at, |last| last + 1);
         self.raised.insert(slot, raised_ms);
         let labels = self.labels(slot);
         let alert = Arc::new(Alert {
-            id: alert_id(&labels, raised_ms),
+            id: alert_id(&labels, raised_ms, self.settings.meaning),
             fingerprint: fingerprint(&labels),
             labels,
             annotations: self.settings.annotations.clone(),

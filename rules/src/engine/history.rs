@@ -32,6 +32,11 @@ impl History {
         self.lowest
     }
 
+    /// Where the clock stood when the rule was added.
+    pub(super) fn floor(&self) -> InstantMs {
+        self.floor
+    }
+
     /// The start once it is decided.
     pub(super) fn start(&self) -> Option<InstantMs> {
         self.lowest.filter(|_| self.is_decided)

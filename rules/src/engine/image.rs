@@ -177,7 +177,7 @@ impl RuleState {
     fn restore_episode(&mut self, slot: u32, image: EpisodeImage) {
         let labels = self.labels(slot);
         let alert = Alert {
-            id: alert_id(&labels, image.raised_ms),
+            id: alert_id(&labels, image.raised_ms, self.settings.meaning),
             fingerprint: fingerprint(&labels),
             annotations: self.annotations(&labels, &image.reason),
             labels,

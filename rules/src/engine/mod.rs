@@ -31,6 +31,7 @@ mod numbers;
 mod ratio;
 mod reason;
 mod recent;
+mod reload;
 mod run;
 mod schedule;
 mod seen;
@@ -51,6 +52,7 @@ use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 pub use self::asked::{KeyView, KeysView};
 pub use self::cost::RuleCost;
 pub(crate) use self::fields::join_key;
+pub use self::reload::{Reloaded, ended_with_its_rule};
 pub use self::snapshot::{RestoreReport, SnapshotError};
 pub(crate) use self::window::spike_unit_ms;
 

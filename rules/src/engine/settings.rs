@@ -14,6 +14,8 @@ use crate::rule::{Kind, Rule, Spike, ThingKind, Things};
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) alert: Arc<str>,
+    /// The rule's fingerprint.
+    pub(super) meaning: u64,
     pub(super) by: Vec<Arc<str>>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
@@ -43,6 +45,7 @@ impl Settings {
         };
         Settings {
             alert: Arc::clone(&rule.alert),
+            meaning: rule.fingerprint(format),
             by: rule.by.iter().map(|(name, _)| Arc::clone(name)).collect(),
             labels: rule.labels.clone(),
             annotations: rule.annotations.clone(),

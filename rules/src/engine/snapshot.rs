@@ -90,7 +90,7 @@ impl Engine {
         let mut lines = Vec::new();
         for (rule, state) in self.rules.rules.iter().zip(&self.states) {
             out.text(&rule.alert);
-            out.bytes.extend_from_slice(&rule.fingerprint(self.formats.get(rule.format)).to_le_bytes());
+            out.bytes.extend_from_slice(&state.settings.meaning.to_le_bytes());
             out.section(|out| state.write(out, &mut lines));
         }
         lines.sort_unstable();
@@ -171,7 +171,7 @@ impl Engine {
             state.history = History::new(self.clock.base());
             match by_name.remove(&*rule.alert).map(|at| &sections[at]) {
                 None => report.added.push(name),
-                Some(section) if section.fingerprint != rule.fingerprint(self.formats.get(rule.format)) => {
+                Some(section) if section.fingerprint != state.settings.meaning => {
                     report.changed.push(name);
                 }
                 Some(section) => {

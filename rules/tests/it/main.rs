@@ -4,6 +4,7 @@ mod conditions;
 mod explain;
 mod naive;
 mod reference;
+mod reloads;
 mod rule_files;
 #[path = "../../src/index/sample.rs"]
 mod sample;

@@ -12,9 +12,9 @@ use crate::streams::{Event, INTERVALS, START, event, expecting, line, rule};
 
 /// What the journal brings: a line with its receive time, or a tick.
 #[derive(Debug, Clone)]
-struct Entry {
-    recv_ms: Option<i64>,
-    event: Option<Event>,
+pub(crate) struct Entry {
+    pub(crate) recv_ms: Option<i64>,
+    pub(crate) event: Option<Event>,
 }
 
 /// Rules about single things, with little to tell them apart, so that everything meets everything.
@@ -44,7 +44,7 @@ fn things() -> impl Strategy<Value = (String, i64)> {
 }
 
 /// Rules of random shapes and keys, with the longest span that one of them needs.
-fn rules() -> impl Strategy<Value = (String, i64)> {
+pub(crate) fn rules() -> impl Strategy<Value = (String, i64)> {
     let by = prop_oneof![Just(""), Just("channel"), Just("channel, merchant_no")];
     let settle = prop_oneof![3 => Just(0), 1 => 0..4_000i64];
     let shape = prop_oneof![2 => rule().prop_map(|(_, text, span)| (text, span)), 1 => things()];
@@ -64,7 +64,7 @@ fn rules() -> impl Strategy<Value = (String, i64)> {
 }
 
 /// A stream as listeners bring it: delayed, some clocks ahead, ticks where it is quiet.
-fn live(span: i64) -> impl Strategy<Value = Vec<Entry>> {
+pub(crate) fn live(span: i64) -> impl Strategy<Value = Vec<Entry>> {
     let delay = prop_oneof![3 => 0..900i64, 1 => -3_000..9_000i64, 1 => Just(-700_000)];
     prop::collection::vec((event(span), delay), 1..70).prop_map(|mut events| {
         events.sort_by_key(|(event, delay)| event.offset + (*delay).max(-3_000));
@@ -92,7 +92,7 @@ fn file(span: i64) -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
+pub(crate) fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
     let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
     let text = format!("{INTERVALS}groups:\n  - name: g\n    rules:\n{rules}");
     let files = [RuleFile { name: "r.yaml".into(), text: text.clone() }];
@@ -100,7 +100,7 @@ fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
     (Arc::new(rules), formats)
 }
 
-fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
+pub(crate) fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
     let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, formats.find("order-trace"));
     let mut batch = Batch::default();
     let source = batch.source_index(&Arc::from("file"));
@@ -117,7 +117,7 @@ fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
     batch
 }
 
-fn part(whole: &Batch, from: usize, to: usize) -> Batch {
+pub(crate) fn part(whole: &Batch, from: usize, to: usize) -> Batch {
     Batch { rows: whole.rows[from..to].to_vec(), ..whole.clone() }
 }
 
