@@ -12,6 +12,7 @@ mod counts;
 mod dead;
 mod delivery;
 mod enqueue;
+mod forgotten;
 mod handle;
 mod query;
 mod reserve;
@@ -35,6 +36,7 @@ pub use delivery::{
     Attempt, AttemptRecord, Delivery, DeliveryState, FailReason, IntegrationKind, Outcome, Route, Target,
     delivery_id,
 };
+pub use forgotten::Forgotten;
 pub use handle::{Next, OutboxHandle};
 pub use query::Filter;
 pub use runner::{Clock, run_receiver};

@@ -15,8 +15,8 @@ use tokio::sync::Notify as Wake;
 
 use super::unwritten::{News, Unwritten};
 use super::{
-    Attempt, AttemptRecord, Breaker, Delivery, DeliveryState, Filter, Outbox, OutboxConfig, OutboxCounts,
-    OutboxError, Outcome, Permit, Resent,
+    Attempt, AttemptRecord, Breaker, Delivery, DeliveryState, Filter, Forgotten, Outbox, OutboxConfig,
+    OutboxCounts, OutboxError, Outcome, Permit, Resent,
 };
 use crate::notifier::Integration;
 
@@ -92,6 +92,20 @@ impl OutboxHandle {
         }
         let added = self.0.lock().enqueue(news, now_ms);
         self.0.wake_if_added(added)
+    }
+
+    /// [`Outbox::end_forgotten`], and wakes the senders. Blocks for one transaction.
+    pub fn end_forgotten(
+        &self,
+        is_on: impl Fn(&str) -> bool,
+        forgotten: Forgotten<'_>,
+        now_ms: InstantMs,
+    ) -> Result<Vec<String>, OutboxError> {
+        let ended = self.0.lock().outbox.end_forgotten(is_on, forgotten, now_ms)?;
+        if !ended.is_empty() {
+            self.0.wake();
+        }
+        Ok(ended)
     }
 
     /// Whether news that people are to be told are not in the database: kept in memory, or dropped because memory had

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rules::Change;
 
 use super::*;
-use crate::notification::Status;
 use crate::notification::tests::{alert, ended, transition};
+use crate::notification::{Notification, Status};
 
 /// A folder that goes away with the test.
 pub(crate) struct Scratch(PathBuf);
@@ -263,3 +263,29 @@ mod model;
 mod receivers;
 mod runner;
 mod storage;
+
+#[test]
+fn what_nobody_follows_ends_once() {
+    let scratch = Scratch::new();
+    let mut outbox = open(&scratch);
+    outbox.enqueue(&[fired("on"), fired("over"), fired("lost"), resolved("over")], 5).unwrap();
+    let forgotten = Forgotten { why: "its rule was removed", ends_ms: 0, lsn: 9 };
+    assert_eq!(outbox.end_forgotten(|id| id == "on", forgotten, 7).unwrap().len(), 1);
+    let resolved: Vec<String> = outbox
+        .list(&Filter { limit: 100, ..Filter::default() })
+        .unwrap()
+        .into_iter()
+        .filter(|delivery| delivery.status == Status::Resolved && delivery.created_ms == 7)
+        .map(|delivery| delivery.alert_id)
+        .collect();
+    assert!(!resolved.is_empty() && resolved.iter().all(|id| id == "lost"), "{resolved:?}");
+    let body: String = outbox
+        .connection
+        .query_row("SELECT body FROM alert WHERE alert_id = 'lost' AND status = 'resolved'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let told: Notification = serde_json::from_str(&body).unwrap();
+    assert_eq!((told.gate.as_str(), told.ends_ms), ("its rule was removed", Some(told.starts_ms)));
+    assert!(outbox.end_forgotten(|id| id == "on", forgotten, 8).unwrap().is_empty(), "once");
+}
