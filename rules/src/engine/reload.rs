@@ -17,66 +17,64 @@ use crate::alert::Change;
 use crate::{Alert, AlertState, RuleSet, Transition};
 
 /// What came of giving an engine other rules.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reloaded {
-    /// The engine under the new rules.
-    pub engine: Engine,
     /// What became of the rules' states.
     pub report: RestoreReport,
     /// What people are to be told: alerts that ended with their rules, and those whose words changed.
     pub transitions: Vec<Transition>,
-    /// What is left of the engine before: dropping it takes time in proportion to the keys of rules that are no more.
-    pub left: Engine,
 }
 
 impl Engine {
-    /// Goes on under other rules. For an engine whose next entry can wait: where it cannot, make the new engine on
-    /// another thread and use [`Engine::reload_into`].
-    pub fn reload(self, rules: Arc<RuleSet>) -> Reloaded {
+    /// Goes on under other rules. For an engine whose next entry can wait; where it cannot, make the new engine on
+    /// another thread and use [`Engine::take_over`].
+    pub fn reload(mut self, rules: Arc<RuleSet>) -> (Engine, Reloaded) {
         let formats = Arc::clone(&self.formats);
-        let fresh = Engine::with(rules, formats, self.is_backtest(), self.keys_max);
-        self.reload_into(fresh)
+        let mut fresh = Engine::with(rules, formats, self.is_backtest(), self.keys_max);
+        let reloaded = fresh.take_over(&mut self);
+        (fresh, reloaded)
     }
 
-    /// Goes on in `fresh`, an engine of the same formats that has judged nothing and has the rules to come. Moves states,
-    /// copies none: takes time in proportion to the number of rules and of alerts that are on.
-    pub fn reload_into(mut self, mut fresh: Engine) -> Reloaded {
-        let mut report = RestoreReport::default();
-        let mut transitions = Vec::new();
-        let mut old: HashMap<Arc<str>, usize> = HashMap::with_capacity(self.states.len());
-        old.extend(self.states.iter().enumerate().map(|(at, state)| (Arc::clone(&state.settings.alert), at)));
-        let ends = Ends { at_ms: self.watermark_ms(), lsn: self.judged_to() };
-        for state in &mut fresh.states {
+    /// For an engine that has judged nothing and has the rules to come: goes on where `before`, an engine of the same
+    /// formats, stands. Moves states, copies none: takes time in proportion to the number of rules, and of alerts that are
+    /// on. `before` is of no more use; dropping it takes time in proportion to the keys of rules that are no more.
+    pub fn take_over(&mut self, before: &mut Engine) -> Reloaded {
+        let Reloaded { mut report, mut transitions } = Reloaded::default();
+        let mut old: HashMap<Arc<str>, usize> = HashMap::with_capacity(before.states.len());
+        old.extend(
+            before.states.iter().enumerate().map(|(at, state)| (Arc::clone(&state.settings.alert), at)),
+        );
+        let ends = Ends { at_ms: before.watermark_ms(), lsn: before.judged_to() };
+        for state in &mut self.states {
             let name = Arc::clone(&state.settings.alert);
-            let before = old.remove(&name).map(|at| &mut self.states[at]);
-            match before {
-                Some(before) if before.settings.meaning == state.settings.meaning => {
-                    state.take_over(before, ends.lsn, &mut transitions);
+            match old.remove(&name).map(|at| &mut before.states[at]) {
+                Some(known) if known.settings.meaning == state.settings.meaning => {
+                    state.take_over(known, ends.lsn, &mut transitions);
                     report.kept.push(name);
                     continue;
                 }
-                Some(before) => {
-                    transitions.extend(ends.all(before, CHANGED));
+                Some(known) => {
+                    transitions.extend(ends.all(known, CHANGED));
                     report.changed.push(name);
                 }
                 None => report.added.push(name),
             }
-            state.history = History::new(self.clock.base());
+            state.history = History::new(before.clock.base());
         }
         let mut gone: Vec<usize> = old.into_values().collect();
         gone.sort_unstable();
         for at in gone {
-            transitions.extend(ends.all(&self.states[at], REMOVED));
-            report.removed.push(Arc::clone(&self.states[at].settings.alert));
+            transitions.extend(ends.all(&before.states[at], REMOVED));
+            report.removed.push(Arc::clone(&before.states[at].settings.alert));
         }
-        fresh.clock = self.clock;
-        fresh.seen = std::mem::take(&mut self.seen);
-        fresh.lines = std::mem::take(&mut self.lines);
-        fresh.counts = std::mem::take(&mut self.counts);
-        (fresh.replayed_to, fresh.sampler) = (self.replayed_to, self.sampler);
-        fresh.open_histories();
-        fresh.deadline = fresh.states.iter().map(RuleState::deadline).min().unwrap_or(InstantMs::MAX);
-        Reloaded { engine: fresh, report, transitions, left: self }
+        self.clock = before.clock;
+        self.seen = std::mem::take(&mut before.seen);
+        self.lines = std::mem::take(&mut before.lines);
+        self.counts = std::mem::take(&mut before.counts);
+        (self.replayed_to, self.sampler) = (before.replayed_to, before.sampler);
+        self.open_histories();
+        self.deadline = self.states.iter().map(RuleState::deadline).min().unwrap_or(InstantMs::MAX);
+        Reloaded { report, transitions }
     }
 
     fn is_backtest(&self) -> bool {
@@ -96,9 +94,9 @@ struct Ends {
 }
 
 impl Ends {
-    fn all(&self, state: &RuleState, why: &str) -> impl Iterator<Item = Transition> {
+    fn all(&self, state: &RuleState, why: &str) -> Vec<Transition> {
         let end = |alert: &Arc<Alert>| ended_with_its_rule(alert, why, self.at_ms, self.lsn);
-        state.alerts().iter().map(end).collect::<Vec<_>>().into_iter()
+        state.alerts().iter().map(end).collect::<Vec<_>>()
     }
 }
 

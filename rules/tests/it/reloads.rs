@@ -68,14 +68,14 @@ proptest! {
         }
         let on_before = engine.alerts();
         let (restored, as_restored) = Engine::restore(Arc::clone(&after), Arc::clone(&formats), &snapshot(&engine)).expect("just written");
-        let reloaded = engine.reload(Arc::clone(&after));
+        let (mut ours, reloaded) = engine.reload(Arc::clone(&after));
         prop_assert_eq!(&reloaded.report.kept, &as_restored.kept);
         prop_assert_eq!(&reloaded.report.changed, &as_restored.changed);
         prop_assert_eq!(&reloaded.report.added, &as_restored.added);
         prop_assert_eq!(&reloaded.report.removed, &as_restored.removed);
 
         let kept: BTreeSet<String> = reloaded.report.kept.iter().map(ToString::to_string).collect();
-        let (mut ours, mut theirs) = (reloaded.engine, restored);
+        let mut theirs = restored;
         prop_assert_eq!(snapshot(&ours), snapshot(&theirs));
         prop_assert_eq!(ours.state_hash(), theirs.state_hash());
         prop_assert_eq!(ours.alerts(), theirs.alerts());
@@ -110,9 +110,9 @@ proptest! {
         let mut engine = Engine::new(Arc::clone(&set), Arc::clone(&formats));
         engine.judge(&part(&whole, 0, cut.index(whole.rows.len() + 1)), &mut Vec::new());
         let bytes = snapshot(&engine);
-        let reloaded = engine.reload(load(&text).0);
+        let (engine, reloaded) = engine.reload(load(&text).0);
         prop_assert_eq!(reloaded.transitions, Vec::new());
-        prop_assert_eq!(snapshot(&reloaded.engine), bytes);
+        prop_assert_eq!(snapshot(&engine), bytes);
     }
 }
 
@@ -143,7 +143,7 @@ fn fired_under(sets: &[&str]) -> Vec<String> {
     let (mut engine, out, formats) = judged(ANY, &[500]);
     let mut ids: Vec<String> = out.iter().map(|t| t.alert.id.clone()).collect();
     for (lsn, rules) in (2..).zip(sets) {
-        engine = engine.reload(set(rules)).engine;
+        engine = engine.reload(set(rules)).0;
         let mut again = batch(&formats, &[event(500)]);
         again.rows[0].lsn = lsn;
         let mut out = Vec::new();
@@ -165,28 +165,28 @@ fn the_alert_of_a_changed_rule_is_another_one_even_at_the_same_instant() {
 fn alerts_end_with_their_rules_and_it_is_said_why() {
     let (engine, out, _) = judged(ANY, &[500, 900]);
     assert_eq!(out[0].change, Change::Fired);
-    let reloaded = engine.reload(set(SHORTER));
+    let (engine, reloaded) = engine.reload(set(SHORTER));
     let [ended] = &reloaded.transitions[..] else { panic!("{:?}", reloaded.transitions) };
     assert_eq!((ended.change, ended.alert.reason.gate.as_str()), (Change::Resolved, "its rule was changed"));
     assert_eq!((ended.alert.ended_ms, &ended.alert.id), (Some(ended.alert.active_ms), &out[0].alert.id));
-    assert!(reloaded.engine.alerts().is_empty());
+    assert!(engine.alerts().is_empty());
 
     let (engine, ..) = judged(ANY, &[500]);
-    let reloaded = engine.reload(set("      - {alert: B, kind: any}\n"));
+    let (_, reloaded) = engine.reload(set("      - {alert: B, kind: any}\n"));
     assert_eq!(reloaded.transitions[0].alert.reason.gate, "its rule was removed");
     let (engine, ..) = judged("      - {alert: A, kind: any, for: 5s}\n", &[500]);
-    let reloaded = engine.reload(set(SHORTER));
+    let (_, reloaded) = engine.reload(set(SHORTER));
     assert_eq!(reloaded.transitions[0].change, Change::Dropped, "nobody was told of a pending one");
 }
 
 #[test]
 fn new_words_reach_the_alerts_that_are_on() {
     let (engine, ..) = judged(ANY, &[500]);
-    let reloaded = engine.reload(set(&ANY.replace("{count} on", "look at")));
+    let (engine, reloaded) = engine.reload(set(&ANY.replace("{count} on", "look at")));
     let [updated] = &reloaded.transitions[..] else { panic!("{:?}", reloaded.transitions) };
     assert_eq!(
         (updated.change, updated.alert.annotations["summary"].as_str()),
         (Change::Updated, "look at GHT")
     );
-    assert_eq!(reloaded.engine.alerts()[0], updated.alert);
+    assert_eq!(engine.alerts()[0], updated.alert);
 }
