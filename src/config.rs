@@ -44,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) in_flight_bytes: usize,
     /// Rule files, or folders of `*.yaml`. Default: `rules.d` if it is there, else the rules in the binary.
     pub(crate) rule_files: Option<Vec<PathBuf>>,
+    /// How often the rule files are looked at, in seconds; what changed and is right is taken. 0: only on SIGHUP and
+    /// `POST /-/reload`.
+    pub(crate) rules_watch_interval_s: u32,
     /// Who is told about alerts.
     pub(crate) receivers: Vec<Receiver>,
     /// Pages, API, metrics.
@@ -108,6 +111,7 @@ impl Default for Config {
             ],
             in_flight_bytes: 64 << 20,
             rule_files: None,
+            rules_watch_interval_s: 5,
             receivers: Vec::new(),
             web: WebConfig::default(),
             journal: JournalConfig::default(),
@@ -196,14 +200,23 @@ impl Config {
 
     /// The rule files that hold.
     pub(crate) fn rule_files(&self) -> Result<Vec<RuleFile>> {
-        match &self.rule_files {
-            Some(paths) => crate::lines::rule_files(paths),
-            None if Path::new("rules.d").is_dir() => crate::lines::rule_files(&[PathBuf::from("rules.d")]),
-            None => Ok(SHIPPED_RULES
-                .iter()
-                .map(|(name, text)| RuleFile { name: (*name).to_owned(), text: (*text).to_owned() })
-                .collect()),
+        match self.rule_paths() {
+            Some(paths) => crate::lines::rule_files(&paths),
+            None => Ok(Self::shipped_rules()),
         }
+    }
+
+    /// Where the rule files are; `None`: the rules in the binary hold.
+    pub(crate) fn rule_paths(&self) -> Option<Vec<PathBuf>> {
+        let default = || Path::new("rules.d").is_dir().then(|| vec![PathBuf::from("rules.d")]);
+        self.rule_files.clone().or_else(default)
+    }
+
+    /// The rules in the binary.
+    pub(crate) fn shipped_rules() -> Vec<RuleFile> {
+        let file =
+            |(name, text): &(&str, &str)| RuleFile { name: (*name).to_owned(), text: (*text).to_owned() };
+        SHIPPED_RULES.iter().map(file).collect()
     }
 
     /// Where snapshots are.

@@ -3,24 +3,25 @@
 //! First it replays what the journal holds behind the engine's position; what listeners bring meanwhile waits in its queue.
 //! Refuses to know: how verdicts are reached and how alerts are sent, where snapshots go.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::kill_point;
 use record::{Batch, InstantMs, Lsn, RowFlags};
-use rules::{Alert, Change, Engine, Transition};
+use rules::{Alert, Change, Engine, Reloaded, Transition};
 use sinks::alert_book::AlertBook;
-use sinks::outbox::OutboxHandle;
+use sinks::outbox::{Forgotten, OutboxHandle};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::journal_thread::Entry;
 use crate::progress::Progress;
-use crate::published::{self, Publisher, Question};
+use crate::published::{self, Publisher, Question, Swapped};
 use crate::replay::Replay;
 use crate::snapshot::Snapshot;
 use crate::snapshot_thread::Snapshots;
@@ -81,6 +82,7 @@ impl JudgeThread {
             while self.entries.recv().is_ok() {}
             return self.end();
         }
+        self.end_forgotten();
         self.progress.set_trouble("start", None);
         let mut published_ms = InstantMs::MIN;
         loop {
@@ -183,11 +185,54 @@ impl JudgeThread {
         Ok(true)
     }
 
-    /// Answers what was asked meanwhile.
+    /// Ends what people were told of and no rule goes on with: it was raised behind the snapshot by a rule that is no more,
+    /// or what was known of it is lost.
+    fn end_forgotten(&self) {
+        let on: HashSet<String> = self.tellers.book.live().iter().map(|alert| alert.id.clone()).collect();
+        let forgotten = Forgotten {
+            why: "no rule goes on with it: its rule was changed or removed, or its state was lost",
+            ends_ms: self.engine.watermark_ms().unwrap_or_default(),
+            lsn: self.lsn,
+        };
+        match self.tellers.outbox.end_forgotten(|id| on.contains(id), forgotten, (self.tellers.clock)()) {
+            Ok(titles) => titles.iter().for_each(|title| {
+                tracing::warn!("RESOLVED {}: {}", crate::output::visible(title), forgotten.why);
+            }),
+            Err(error) => {
+                tracing::error!("{error}; alerts that no rule goes on with are ended at the next start")
+            }
+        }
+    }
+
+    /// Answers what was asked meanwhile. Nobody waits for an answer any more if the asker has given up.
     fn answer(&mut self) {
         while let Ok(question) = self.questions.try_recv() {
-            published::answer(&self.engine, question);
+            match question {
+                Question::Keys { alert, answer } => {
+                    drop(answer.try_send(published::keys(&self.engine, &alert)));
+                }
+                Question::Reload { engine, begun, answer } => {
+                    if !begun.swap(true, SeqCst) {
+                        drop(answer.try_send(self.reload(engine)));
+                    }
+                }
+            }
         }
+    }
+
+    /// Goes on by other rules. People hear of the alerts that ended with theirs, and then a snapshot is taken, so that a
+    /// restart goes on here too.
+    fn reload(&mut self, fresh: Box<Engine>) -> Swapped {
+        let watch = Stopwatch::start();
+        let mut left = Box::new(std::mem::replace(&mut self.engine, *fresh));
+        let Reloaded { report, mut transitions } = self.engine.take_over(&mut left);
+        self.publisher.change(self.engine.rules());
+        self.tellers.tell(&mut transitions);
+        kill_point("K17");
+        let (engine, tellers, judged, lsn) = (&self.engine, &self.tellers, &self.progress.judged, self.lsn);
+        self.snapshots.now(lsn, || copy(engine, lsn, tellers, judged.load(Relaxed)));
+        self.publisher.publish(&self.engine);
+        Swapped { report, held_up_ns: watch.elapsed_ns(), left }
     }
 
     fn snapshot_when_due(&mut self) {

@@ -27,6 +27,7 @@ mod published;
 mod reload;
 mod replay;
 mod restore;
+mod rule_source;
 mod rule_test;
 mod run;
 mod schema;

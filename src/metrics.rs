@@ -174,6 +174,24 @@ fn tls(out: &mut Exposition, counters: &Counters) {
         "When a reload (or the start) last went well.",
         seconds(counters.reload.success_ms),
     );
+    out.single(
+        "watchroom_rules_last_reload_successful",
+        "gauge",
+        "Whether rules were right when they were last read (at the start, or again).",
+        u8::from(counters.reload.rules_ok),
+    );
+    out.single(
+        "watchroom_rules_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When rules were last read and right; 0: not since the start.",
+        seconds(counters.reload.rules_success_ms),
+    );
+    out.single(
+        "watchroom_rules_reload_failures_total",
+        "counter",
+        "How often rules that were read again were refused, and the last good set stayed.",
+        counters.reload.rules_failed,
+    );
 }
 
 fn decoding(out: &mut Exposition, counters: &Counters) {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::tls::TlsServer;
@@ -306,10 +307,12 @@ pub(crate) fn hangups(runtime: &Runtime) -> Result<Signal> {
     Ok(signal(SignalKind::hangup())?)
 }
 
-/// Reloads at each SIGHUP, as a task. Gives back what it reloads with.
+/// Reloads at each SIGHUP, and rules when their files change, as a task: `watch` is how often it looks at them, if it
+/// does. Gives back what it reloads with.
 pub(crate) fn start_reload(
     runtime: &Runtime,
     reload: Reload,
+    watch: Option<Duration>,
     shutdown: &watch::Receiver<bool>,
 ) -> Result<Arc<Reload>> {
     let mut hangups = hangups(runtime)?;
@@ -317,14 +320,24 @@ pub(crate) fn start_reload(
     let (reload, shutdown) = (Arc::clone(&shared), shutdown.clone());
     drop(runtime.spawn(async move {
         let mut ended = std::pin::pin!(raised(shutdown));
+        let mut wait = watch;
         loop {
-            tokio::select! {
-                () = &mut ended => return,
-                _ = hangups.recv() => {}
-            }
+            let look = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
             let reload = Arc::clone(&reload);
             // How it went is logged and kept there.
-            drop(tokio::task::spawn_blocking(move || reload.now()).await);
+            tokio::select! {
+                () = &mut ended => return,
+                _ = hangups.recv() => drop(tokio::task::spawn_blocking(move || reload.now()).await),
+                () = look => {
+                    let again = tokio::task::spawn_blocking(move || reload.look()).await;
+                    wait = again.ok().flatten().or(watch);
+                }
+            }
         }
     }));
     Ok(shared)

@@ -1,21 +1,25 @@
-//! What the judge writes down now and then for pages and metrics, and how pages ask it for more.
+//! What the judge writes down now and then for pages and metrics, and how others ask it for more, or to change its rules.
 //!
 //! What is written down is of one moment and one rule set. A question goes through a short queue that the judge looks
-//! into between two batches: nobody locks the engine. Refuses to know: how it is shown.
+//! into between two batches: nobody locks the engine, and no line is judged by half a rule set. Refuses to know: how it
+//! is shown.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use dashboards::{KEYS_SHOWN_MAX, RulesView};
 use record::InstantMs;
-use rules::{Engine, KeysView, RuleInfo, RuleSet};
+use rules::{Engine, KeysView, RestoreReport, RuleInfo, RuleSet};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::progress::Progress;
 
 /// Questions that may wait for the judge; further ones are told to come again.
 const QUESTIONS_MAX: usize = 16;
+/// How long a change of rules waits for the judge.
+const RELOAD_WAIT: Duration = Duration::from_secs(20);
 /// How long a page waits for an answer: the judge looks at least four times a second.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
@@ -40,6 +44,11 @@ impl Publisher {
             records: 0,
             records_ns: 0,
         }
+    }
+
+    /// From here on the engine judges by other rules.
+    pub(crate) fn change(&mut self, rules: &RuleSet) {
+        *self = Self::new(rules, &self.progress, &self.clock);
     }
 
     /// So many records were judged since the stopwatch began.
@@ -69,6 +78,18 @@ impl Publisher {
 pub(crate) enum Question {
     /// The keys of a rule, by its name; the answer is `None` if there is no such rule.
     Keys { alert: String, answer: SyncSender<Option<KeysView>> },
+    /// Go on in this engine, which has judged nothing; unless the asker has given up, which the flag says.
+    Reload { engine: Box<Engine>, begun: Arc<AtomicBool>, answer: SyncSender<Swapped> },
+}
+
+/// What came of changing the rules.
+pub(crate) struct Swapped {
+    /// What became of the rules' states.
+    pub(crate) report: RestoreReport,
+    /// How long no line was judged.
+    pub(crate) held_up_ns: u64,
+    /// What is left of the engine before: to be dropped where nobody waits.
+    pub(crate) left: Box<Engine>,
 }
 
 /// Where questions are put.
@@ -94,6 +115,22 @@ impl Questions {
         })
     }
 
+    /// Has the judge go on in another engine, and waits until it does.
+    pub(crate) fn reload(&self, engine: Engine) -> Result<Swapped, String> {
+        let (answer, answered) = sync_channel(1);
+        let begun = Arc::new(AtomicBool::new(false));
+        self.put(Question::Reload { engine: Box::new(engine), begun: Arc::clone(&begun), answer })?;
+        match answered.recv_timeout(RELOAD_WAIT) {
+            Ok(swapped) => Ok(swapped),
+            // Who raises the flag first has it: the judge, to do it, or we, to have it left undone.
+            Err(RecvTimeoutError::Timeout) if !begun.swap(true, SeqCst) => Err(
+                "the judge has no time for new rules (it replays, or the trace store holds it up): try again"
+                    .to_owned(),
+            ),
+            Err(_) => answered.recv().map_err(|_gone| "the judge has ended".to_owned()),
+        }
+    }
+
     fn put(&self, question: Question) -> Result<(), String> {
         self.0.try_send(question).map_err(|why| match why {
             TrySendError::Full(_) => "too many questions at once: ask again in a moment".to_owned(),
@@ -102,12 +139,7 @@ impl Questions {
     }
 }
 
-/// Answers what was asked. Nobody waits for the answer any more if the page has given up.
-pub(crate) fn answer(engine: &Engine, question: Question) {
-    match question {
-        Question::Keys { alert, answer } => {
-            let place = engine.rules().position(&alert);
-            drop(answer.try_send(place.and_then(|place| engine.keys(place, KEYS_SHOWN_MAX))));
-        }
-    }
+/// The keys of a rule, by its name. `None`: there is no such rule.
+pub(crate) fn keys(engine: &Engine, alert: &str) -> Option<KeysView> {
+    engine.keys(engine.rules().position(alert)?, KEYS_SHOWN_MAX)
 }

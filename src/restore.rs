@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use record::{FormatSet, Lsn};
-use rules::{Alert, AlertState, Change, Engine, RuleSet, SnapshotError, Transition};
+use rules::{AlertState, Engine, RestoreReport, RuleSet, SnapshotError, Transition, ended_with_its_rule};
 
 use crate::judge_thread::Tellers;
 use crate::progress::Progress;
@@ -72,8 +72,8 @@ pub(crate) fn restore(
             continue;
         }
         match revive(&taken, rules, formats) {
-            Ok(engine) => {
-                take_up(&taken, &engine, tellers, progress);
+            Ok((engine, report)) => {
+                take_up(&taken, (&engine, &report), tellers, progress);
                 return Restored { engine, lsn: taken.lsn };
             }
             Err(why) => put_aside(&path, progress, &format!("{}: {why}", path.display())),
@@ -82,7 +82,13 @@ pub(crate) fn restore(
     Restored { engine: Engine::new(Arc::clone(rules), Arc::clone(formats)), lsn: 0 }
 }
 
-fn revive(taken: &Snapshot, rules: &Arc<RuleSet>, formats: &Arc<FormatSet>) -> Result<Engine, SnapshotError> {
+type Revived = (Engine, RestoreReport);
+
+fn revive(
+    taken: &Snapshot,
+    rules: &Arc<RuleSet>,
+    formats: &Arc<FormatSet>,
+) -> Result<Revived, SnapshotError> {
     let (engine, report) = Engine::restore(Arc::clone(rules), Arc::clone(formats), &taken.engine)?;
     tracing::info!("rules: {} go on from the snapshot at position {}", report.kept.len(), taken.lsn);
     for (rules, what) in [
@@ -94,12 +100,17 @@ fn revive(taken: &Snapshot, rules: &Arc<RuleSet>, formats: &Arc<FormatSet>) -> R
             tracing::warn!("rules: `{rule}` {what}");
         }
     }
-    Ok(engine)
+    Ok((engine, report))
 }
 
 /// Shows what was shown. An alert that no rule goes on with (its rule was changed or removed) ends here, and people hear
 /// of it: nobody else would ever end it.
-fn take_up(taken: &Snapshot, engine: &Engine, tellers: &Tellers, progress: &Progress) {
+fn take_up(
+    taken: &Snapshot,
+    (engine, report): (&Engine, &RestoreReport),
+    tellers: &Tellers,
+    progress: &Progress,
+) {
     progress.judged.store(taken.judged, Relaxed);
     progress.snapshot_lsn.store(taken.lsn, Relaxed);
     progress.note_snapshot(|known| {
@@ -115,17 +126,12 @@ fn take_up(taken: &Snapshot, engine: &Engine, tellers: &Tellers, progress: &Prog
         .alerts
         .iter()
         .filter(|alert| alert.state != AlertState::Resolved && !goes_on.contains(&alert.id))
-        .map(|alert| end(alert, engine, taken.lsn))
+        .map(|alert| {
+            let name = alert.labels.get("alertname").map_or("", |name| name);
+            let is_removed = report.removed.iter().any(|removed| **removed == *name);
+            let why = if is_removed { "its rule was removed" } else { "its rule was changed" };
+            ended_with_its_rule(alert, why, engine.watermark_ms(), taken.lsn)
+        })
         .collect();
     tellers.tell(&mut ended);
-}
-
-fn end(alert: &Alert, engine: &Engine, lsn: Lsn) -> Transition {
-    let mut ended = alert.clone();
-    let firing = ended.state == AlertState::Firing;
-    ended.state = AlertState::Resolved;
-    ended.ended_ms = Some(engine.watermark_ms().unwrap_or(alert.active_ms).max(alert.active_ms));
-    "its rule was changed or removed".clone_into(&mut ended.reason.gate);
-    let change = if firing { Change::Resolved } else { Change::Dropped };
-    Transition { change, early: false, lsn, alert: Arc::new(ended) }
 }

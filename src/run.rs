@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ingest::Senders;
 use record::{FormatSet, Lsn};
 use rules::RuleSet;
@@ -30,9 +31,10 @@ use crate::opening::Opened;
 use crate::pipeline::{self, Inputs, Node, Stages};
 use crate::progress::Progress;
 use crate::published::{Publisher, Question, questions};
-use crate::reload::Reload;
+use crate::reload::{Reload, StartRules};
 use crate::replay::Replay;
 use crate::restore::{Restored, restore};
+use crate::rule_source::RuleSource;
 use crate::senders_thread::{self, SenderSnapshots, SendersThread};
 use crate::snapshot_thread::{SnapshotThread, Snapshots};
 use crate::store_thread::StoreThread;
@@ -46,12 +48,12 @@ pub(crate) fn run(args: &crate::cli::ConfigArg) -> Result<ExitCode> {
         .context("a second TLS provider is installed")?;
     let config = Arc::new(Config::load(args.config.as_deref())?);
     let formats = Arc::new(config.formats()?);
-    let rules = load_rules(&config, &formats)?;
+    let (rules, start_rules) = load_rules(&config, &formats)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     // What comes before the listeners have read their files asks for nothing.
     drop(pipeline::hangups(&runtime)?);
     let ends = Ends::listen(&runtime)?;
-    let node = Setup::new(&config, formats, &rules, &runtime)?;
+    let node = Setup::new(&config, formats, (&rules, start_rules), &runtime)?;
     node.work(&runtime, ends)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -75,15 +77,20 @@ fn start_log() {
         .init();
 }
 
-fn load_rules(config: &Config, formats: &Arc<FormatSet>) -> Result<Arc<RuleSet>> {
-    let files = config.rule_files()?;
-    match RuleSet::load(&files, formats) {
-        Ok(rules) => Ok(Arc::new(rules)),
-        Err(errors) => {
-            crate::check::complain_all(&errors);
-            bail!("the rules are not right; nothing was started")
-        }
+fn load_rules(config: &Config, formats: &Arc<FormatSet>) -> Result<(Arc<RuleSet>, StartRules)> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("data_dir: {} cannot be made", config.data_dir.display()))?;
+    let source = RuleSource::of(config);
+    let (rules, stamp, problem) = source.start(formats)?;
+    if let Some(problem) = &problem {
+        tracing::error!(
+            "{problem}\nthe rule files are not right: the node starts with the last rules that were, {} of them; mend the \
+             files, they are read again when they change, on SIGHUP and on POST /-/reload",
+            rules.len()
+        );
     }
+    let len = rules.len();
+    Ok((rules, StartRules { source, stamp, problem, len }))
 }
 
 /// Everything that is opened before the first line is read.
@@ -115,7 +122,7 @@ impl Setup {
     fn new(
         config: &Arc<Config>,
         formats: Arc<FormatSet>,
-        rules: &Arc<RuleSet>,
+        (rules, start_rules): (&Arc<RuleSet>, StartRules),
         runtime: &Runtime,
     ) -> Result<Self> {
         let dir = &config.data_dir;
@@ -134,8 +141,10 @@ impl Setup {
         let (sender_snapshots, senders_thread) =
             senders_thread::snapshots(dir, opened.journal.is_some(), &clock, &progress);
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &tails, &shutdown_rx)?;
-        let reload = Reload::new(config, &inputs, &clock);
-        let reload = pipeline::start_reload(runtime, reload, &senders_rx)?;
+        let (questions, asked) = questions();
+        let reload = Reload::new(config, &inputs, start_rules, &formats, &questions, &clock);
+        let watch = Some(u64::from(config.rules_watch_interval_s)).filter(|seconds| *seconds > 0);
+        let reload = pipeline::start_reload(runtime, reload, watch.map(Duration::from_secs), &senders_rx)?;
         let web = bind_pages(config, runtime)?;
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));
@@ -155,7 +164,6 @@ impl Setup {
         restored.engine.measure(nanos);
         let publisher = Publisher::new(rules, &progress, &clock);
         publisher.publish(&restored.engine);
-        let (questions, asked) = questions();
         let sources = Sources::new(&inputs, &formats, &progress, &tellers, &reload, &questions);
         let bench = Arc::new(Bench::new(config, &progress));
         let deps = sources.deps(Arc::clone(&opened.reader), bench, external_url, config.zone);

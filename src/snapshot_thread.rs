@@ -18,6 +18,8 @@ use crate::snapshot::{self, Snapshot};
 
 /// Taking one may cost one part in so many of the judge's time.
 const SHARE: u64 = 20;
+/// No position: whatever is judged, a snapshot is due.
+const NONE: Lsn = Lsn::MAX;
 /// How often the room on the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,6 +87,14 @@ impl Snapshots {
         self.take(lsn, take);
     }
 
+    /// Takes one at once: what is on disk means something else. If it cannot be taken now, it is as soon as it can.
+    pub(crate) fn now(&mut self, lsn: Lsn, take: impl FnOnce() -> Option<Snapshot>) {
+        if self.interval_ms.is_some() {
+            (self.last_lsn, self.wait_ms) = (NONE, 0);
+            self.take(lsn, take);
+        }
+    }
+
     /// Takes the last one of an orderly end, waiting for the writer if it must.
     pub(crate) fn last(mut self, lsn: Lsn, take: impl FnOnce() -> Option<Snapshot>) {
         if lsn != self.last_lsn && self.interval_ms.is_some() {
@@ -127,7 +137,10 @@ impl SnapshotThread {
         match snapshot::write(&self.dir, taken) {
             Ok(bytes) => {
                 let before = self.progress.snapshot_lsn.swap(taken.lsn, Relaxed);
-                self.progress.snapshot_before_lsn.store(before, Relaxed);
+                // One of the same position takes the place of the last, and leaves the one before it where it is.
+                if before != taken.lsn {
+                    self.progress.snapshot_before_lsn.store(before, Relaxed);
+                }
                 self.progress.set_trouble("snapshots", None);
                 self.progress.note_snapshot(|known| {
                     known.lsn = taken.lsn;

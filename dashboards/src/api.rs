@@ -67,6 +67,15 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Value> {
         "ready": why_not.is_none(),
         "not_ready_because": why_not,
         "journal": {"next_lsn": journal.next_lsn, "durable_lsn": journal.durable_lsn, "bytes": journal.bytes},
+        "reload": {
+            "ok": counters.reload.problem.is_none(),
+            "problem": counters.reload.problem,
+            "rules_ok": counters.reload.rules_ok,
+            "rules_last_success_at": (counters.reload.rules_success_ms != 0)
+                .then(|| record::rfc3339_ms(counters.reload.rules_success_ms)),
+            "rules_failed_total": counters.reload.rules_failed,
+            "rules": counters.engine.rules.len(),
+        },
         "trace_store": {"stored_lsn": counters.store.stored_lsn},
         "snapshot": {
             "lsn": snapshot.lsn,
@@ -120,7 +129,7 @@ pub(crate) async fn healthy() -> &'static str {
     "healthy\n"
 }
 
-/// Reads certificates and allow-lists again: 200, or 500 with what is wrong.
+/// Reads rules, certificates and allow-lists again: 200, or 500 with what is wrong (nothing has changed then).
 pub(crate) async fn reload(State(app): State<App>, request: axum::extract::Request) -> Response {
     if let Err(why) = guard::is_from_here(&request) {
         return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();

@@ -29,7 +29,7 @@ pub struct Counters {
     pub store: StoreCounters,
     /// One entry per receiver, in the order of the routing file.
     pub outbox: Vec<ReceiverCounters>,
-    /// Reading certificates again.
+    /// Reading rules and certificates again.
     pub reload: ReloadCounters,
     /// One entry per sender that is remembered, by name.
     pub senders: Vec<SenderCounters>,
@@ -44,8 +44,14 @@ pub struct Counters {
 pub struct ReloadCounters {
     /// When one last went well; the start counts.
     pub success_ms: InstantMs,
-    /// Why the last one did not.
+    /// Why the last one did not, or with which fault of the rule files the node started.
     pub problem: Option<String>,
+    /// When rules were last read and found right; the start counts. 0: not since the start.
+    pub rules_success_ms: InstantMs,
+    /// Whether the last time that rules were to be read again went well.
+    pub rules_ok: bool,
+    /// How often it did not.
+    pub rules_failed: u64,
 }
 
 /// The loss ledger of one input: every frame received is accounted for.

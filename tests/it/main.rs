@@ -7,6 +7,7 @@ mod disk;
 mod durability;
 mod explain;
 mod pages;
+mod reload;
 mod relp;
 mod rsyslog;
 mod rule_pages;
