@@ -199,7 +199,7 @@ impl JudgeThread {
                 tracing::warn!("RESOLVED {}: {}", crate::output::visible(title), forgotten.why);
             }),
             Err(error) => {
-                tracing::error!("{error}; alerts that no rule goes on with are ended at the next start")
+                tracing::error!("{error}; alerts that no rule goes on with are ended at the next start");
             }
         }
     }
