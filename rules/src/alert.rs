@@ -86,6 +86,9 @@ pub struct Reason {
     pub value: Option<String>,
     /// The threshold that applied, by name (`count`, `min`), as decimal text.
     pub thresholds: BTreeMap<String, String>,
+    /// The row of the rule's `thresholds` that they came from, if not from the rule itself: `2 (network.yaml:14)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_row: Option<String>,
     /// Matches by bucket or step, oldest first; empty ones left out.
     pub buckets: Vec<Bucket>,
     /// The distinct values, sorted; at most 100.

@@ -33,6 +33,9 @@ impl Rule {
         out.show(&(numbers, &self.labels, self.shadow));
         out.field("sum", self.sum);
         out.field("order", self.order);
+        for row in &*self.thresholds {
+            out.show(&("row", &row.by, row.from_ms, row.until_ms, row.numbers.named().collect::<Vec<_>>()));
+        }
         out.text
     }
 }

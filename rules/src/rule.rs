@@ -12,8 +12,10 @@ use crate::condition::duration::show_duration;
 use crate::hours::Hours;
 
 mod things;
+mod thresholds;
 
 pub(crate) use things::{Allowed, ThingKind, Things};
+pub(crate) use thresholds::{Numbers, Row};
 
 /// What annotation places may name besides the fields of `by` and the labels, and what fills them.
 pub(crate) const PLACES: [(&str, &str); 9] = [
@@ -79,6 +81,8 @@ pub(crate) struct Rule {
     pub(crate) sum: Option<usize>,
     /// Column of the order number (`order_no`), if the format has one.
     pub(crate) order: Option<usize>,
+    /// Other numbers for some keys; the first row that fits wins.
+    pub(crate) thresholds: Arc<[Row]>,
 }
 
 /// Named shapes (RULES.md section 4). Durations in milliseconds.
@@ -397,6 +401,11 @@ impl Rule {
         if !self.by.is_empty() {
             let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();
             text.push_str(&format!(", by {}", names.join(", ")));
+        }
+        match self.thresholds.len() {
+            0 => {}
+            1 => text.push_str(", other numbers in 1 row"),
+            rows => text.push_str(&format!(", other numbers in {rows} rows")),
         }
         text
     }

@@ -76,6 +76,7 @@ impl Reason {
         out.number(self.count);
         write_maybe(out, self.value.as_deref());
         write_map(out, &self.thresholds);
+        write_maybe(out, self.threshold_row.as_deref());
         out.len(self.buckets.len());
         for bucket in &self.buckets {
             out.signed(bucket.at);
@@ -102,6 +103,7 @@ impl Reason {
             count: read.number()?,
             value: read_maybe(read)?,
             thresholds: read_map(read)?,
+            threshold_row: read_maybe(read)?,
             buckets: read_items(read, 2, |read| Ok(Bucket { at: read.instant()?, count: read.number()? }))?,
             distinct: read_items(read, 1, |read| read.text().map(str::to_owned))?,
             distinct_count: read.number()?,
@@ -180,6 +182,7 @@ mod tests {
                 count: u64::MAX,
                 value: Some(text("0.5")),
                 thresholds: [(text("count"), text("3"))].into(),
+                threshold_row: Some(text("2 (r.yaml:9)")),
                 buckets: vec![Bucket { at: 1_000, count: 2 }],
                 distinct: vec![text("a"), text("b")],
                 distinct_count: 2,

@@ -83,7 +83,7 @@ impl RuleState {
         for bytes in keys {
             let slot = self.keys.find(&bytes).unwrap_or_else(|| {
                 let key = Key::new(self.memory());
-                self.keys.insert(&bytes, key, false)
+                self.insert_key(&bytes, key, false)
             });
             self.look_at(slot, covered.max(self.frontier));
         }

@@ -144,6 +144,9 @@ impl RuleState {
         })?;
         read.check(values.all_used(), "values that are used")?;
         (self.keys, self.values) = (keys, values);
+        for (slot, bytes, _) in self.keys.iter() {
+            self.thresholds.place(slot, bytes);
+        }
         for (slot, episode) in episodes {
             self.restore_episode(slot, episode);
         }

@@ -40,6 +40,7 @@ mod snapshot;
 mod spike;
 mod state;
 mod things;
+mod thresholds;
 mod window;
 
 #[cfg(test)]

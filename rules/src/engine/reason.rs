@@ -34,7 +34,7 @@ impl RuleState {
     /// Whether the numbers at an instant are worse than those of a reason.
     pub(super) fn is_worse(&self, slot: u32, at: InstantMs, told: &Reason) -> bool {
         let count = self.measure(slot, at);
-        match self.shape {
+        match self.shape_at(slot, at) {
             Shape::Window(window @ Window { decides: Decides::Aggregate(rule), .. }) => {
                 let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
                     return false;
@@ -72,7 +72,7 @@ impl RuleState {
 
     /// The number that is compared, at an instant.
     fn measure(&self, slot: u32, at: InstantMs) -> u64 {
-        match (self.keys.get(slot).map(|key| &key.memory), self.shape) {
+        match (self.keys.get(slot).map(|key| &key.memory), self.shape_at(slot, at)) {
             (Some(Memory::Tally(tally)), Shape::Window(window)) => {
                 let (from, to) = self.range(window, tally, at);
                 if let Decides::Cardinality { .. } = window.decides {
@@ -97,8 +97,14 @@ impl RuleState {
 
     /// The numbers as they are at an instant.
     pub(super) fn reason(&self, slot: u32, at: InstantMs, lines: &Lines) -> Reason {
-        let mut reason = Reason { thresholds: self.thresholds(), ..Reason::default() };
-        let (from_ms, to_ms) = match (self.keys.get(slot).map(|key| &key.memory), self.shape) {
+        let shape = self.shape_at(slot, at);
+        let row = self.thresholds.row_at(slot, self.judged_ms(at));
+        let mut reason = Reason {
+            thresholds: self.own_thresholds(shape),
+            threshold_row: row.map(|(number, row)| format!("{number} ({})", row.place)),
+            ..Reason::default()
+        };
+        let (from_ms, to_ms) = match (self.keys.get(slot).map(|key| &key.memory), shape) {
             (Some(Memory::Tally(tally)), Shape::Window(window)) => {
                 self.window_reason(window, tally, at, &mut reason)
             }
@@ -291,8 +297,8 @@ impl RuleState {
             .unwrap_or_default()
     }
 
-    fn thresholds(&self) -> BTreeMap<String, String> {
-        let (count, distinct) = match self.shape {
+    fn own_thresholds(&self, shape: Shape) -> BTreeMap<String, String> {
+        let (count, distinct) = match shape {
             Shape::Window(_) if matches!(self.settings.kind, Kind::Any { .. }) => return BTreeMap::new(),
             Shape::Window(Window { decides, .. }) if decides != Decides::Count => {
                 return BTreeMap::new();

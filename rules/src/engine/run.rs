@@ -5,6 +5,7 @@
 
 use record::InstantMs;
 
+use super::thresholds::Needed;
 use crate::codec::{In, Out, Read};
 
 /// Decided matches of a run that are kept beyond what the verdict needs, to tell people how long the run is.
@@ -15,12 +16,19 @@ const SHOWN_MAX: usize = 600;
 pub(super) struct RunRule {
     /// Matches in a row needed.
     pub(super) count: usize,
+    /// Most that some key may need.
+    pub(super) most: usize,
     /// The first of them must be later than this long ago.
     pub(super) within_ms: i64,
 }
 
 /// A match or a reset: twice its time, plus one for a match.
 type Entry = i64;
+
+/// How many, as a length.
+fn len(needed: u64) -> usize {
+    usize::try_from(needed).unwrap_or(usize::MAX)
+}
 
 fn time(entry: Entry) -> InstantMs {
     entry.div_euclid(2)
@@ -54,6 +62,9 @@ pub(super) struct Run {
 /// Walks over instants in time order.
 struct Walk<'a> {
     rule: RunRule,
+    needed: Needed<'a>,
+    /// The instant gone to.
+    at: InstantMs,
     entries: &'a [Entry],
     /// Entries taken.
     next: usize,
@@ -75,15 +86,16 @@ impl Walk<'_> {
         reset
     }
 
-    /// First of the last `count` entries if they are all matches.
+    /// First of the last entries, as many as are needed, if they are all matches.
     fn first(&self) -> Option<InstantMs> {
-        let first = self.next.checked_sub(self.rule.count)?;
+        let first = self.next.checked_sub(len(self.needed.at(self.at)))?;
         (first >= self.run_start).then(|| time(self.entries[first]))
     }
 
     /// Goes to an instant with its entries; tells if activity changed.
     fn step(&mut self, at: InstantMs) -> Option<Edge> {
         let reset = self.take(at);
+        self.at = at;
         let active = self.first().is_some_and(|first| first > at - self.rule.within_ms);
         let changed = active != self.active;
         self.active = active;
@@ -102,6 +114,11 @@ impl Walk<'_> {
     fn next_at(&self) -> Option<InstantMs> {
         self.entries.get(self.next).map(|&entry| time(entry))
     }
+
+    /// The next instant at which there are entries, or other numbers apply.
+    fn next_change(&self) -> Option<InstantMs> {
+        self.next_at().into_iter().chain(self.needed.next_after(self.at)).min()
+    }
 }
 
 impl Run {
@@ -109,11 +126,13 @@ impl Run {
         Self { entries: Vec::new(), decided, active: false, late: false }
     }
 
-    fn walk(&self, rule: RunRule) -> Walk<'_> {
+    fn walk<'a>(&'a self, rule: RunRule, needed: Needed<'a>) -> Walk<'a> {
         let next = self.decided_len();
         let reset = self.entries[..next].iter().rposition(|&entry| !is_match(entry));
         Walk {
             rule,
+            needed,
+            at: self.decided - 1,
             entries: &self.entries,
             next,
             run_start: reset.map_or(0, |at| at + 1),
@@ -146,15 +165,21 @@ impl Run {
     }
 
     /// Decides all instants before `until` and tells each change.
-    pub(super) fn decide(&mut self, rule: RunRule, until: InstantMs, edges: &mut Vec<Edge>) {
+    pub(super) fn decide(
+        &mut self,
+        rule: RunRule,
+        needed: Needed<'_>,
+        until: InstantMs,
+        edges: &mut Vec<Edge>,
+    ) {
         if until <= self.decided {
             return;
         }
-        let mut walk = self.walk(rule);
+        let mut walk = self.walk(rule, needed);
         if self.late {
             edges.extend(walk.step(self.decided));
         }
-        while let Some(at) = walk.next_at().filter(|&at| at < until) {
+        while let Some(at) = walk.next_change().filter(|&at| at < until) {
             edges.extend(walk.expire(at));
             edges.extend(walk.step(at));
         }
@@ -170,7 +195,7 @@ impl Run {
         let decided = &self.entries[..self.decided_len()];
         let reset = decided.iter().rposition(|&entry| !is_match(entry)).unwrap_or(0);
         let gone = decided.partition_point(|&entry| time(entry) < self.decided - rule.within_ms);
-        let long = decided.len().saturating_sub(rule.count.max(SHOWN_MAX));
+        let long = decided.len().saturating_sub(rule.most.max(SHOWN_MAX));
         let drop_len = reset.max(gone).max(long);
         self.entries.drain(..drop_len);
         if self.entries.is_empty() && self.entries.capacity() > 64 {
@@ -179,15 +204,17 @@ impl Run {
     }
 
     /// The first active instant at or after the decided ones, by what is known now.
-    pub(super) fn first_active(&self, rule: RunRule) -> Option<InstantMs> {
-        let mut walk = self.walk(rule);
-        if self.late {
+    pub(super) fn first_active(&self, rule: RunRule, needed: Needed<'_>) -> Option<InstantMs> {
+        let mut walk = self.walk(rule, needed);
+        if self.late || walk.next_change() == Some(self.decided) {
             walk.step(self.decided);
         }
         if walk.active {
             return Some(self.decided);
         }
-        while let Some(at) = walk.next_at() {
+        // What is to come has other numbers when it comes.
+        let last = self.entries.last().map(|&last| time(last))?;
+        while let Some(at) = walk.next_change().filter(|&at| at <= last) {
             walk.step(at);
             if walk.active {
                 return Some(at);
@@ -198,18 +225,24 @@ impl Run {
 
     /// The first instant at which a match just added at `position` completes a run, if it is not late: looks at its
     /// neighbours only.
-    pub(super) fn completed_by(&self, rule: RunRule, position: usize) -> Option<InstantMs> {
-        if self.late {
-            return self.first_active(rule);
+    pub(super) fn completed_by(
+        &self,
+        rule: RunRule,
+        needed: Needed<'_>,
+        position: usize,
+    ) -> Option<InstantMs> {
+        if self.late || !needed.is_constant() {
+            return self.first_active(rule, needed);
         }
-        let before = self.entries[..position].iter().rev().take(rule.count - 1);
+        let count = len(needed.at(0));
+        let before = self.entries[..position].iter().rev().take(count - 1);
         let mut length = before.take_while(|&&entry| is_match(entry)).count();
-        for (i, &entry) in self.entries.iter().enumerate().skip(position).take(rule.count) {
+        for (i, &entry) in self.entries.iter().enumerate().skip(position).take(count) {
             if !is_match(entry) {
                 return None;
             }
             length += 1;
-            if length >= rule.count && time(self.entries[i + 1 - rule.count]) > time(entry) - rule.within_ms {
+            if length >= count && time(self.entries[i + 1 - count]) > time(entry) - rule.within_ms {
                 return Some(time(entry));
             }
         }
@@ -217,14 +250,15 @@ impl Run {
     }
 
     /// The next instant at which activity may change or nothing is left; `None` if nothing is left.
-    pub(super) fn next_due(&self, rule: RunRule) -> Option<InstantMs> {
+    pub(super) fn next_due(&self, rule: RunRule, needed: Needed<'_>) -> Option<InstantMs> {
         if self.late {
             return Some(self.decided);
         }
-        let walk = self.walk(rule);
+        let walk = self.walk(rule, needed);
         let expiry = walk.first().filter(|_| self.active).map(|first| first + rule.within_ms);
         let change = walk.next_at().into_iter().chain(expiry).min();
-        change.or_else(|| self.entries.last().map(|&last| time(last) + rule.within_ms))
+        let change = change.or_else(|| self.entries.last().map(|&last| time(last) + rule.within_ms))?;
+        Some(needed.next_after(self.decided - 1).map_or(change, |border| border.min(change)))
     }
 
     /// Its entries: twice their time, plus one for a match.

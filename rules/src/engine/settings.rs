@@ -8,7 +8,7 @@ use std::sync::Arc;
 use record::FormatSet;
 
 use super::life::Delays;
-use crate::rule::{Kind, Rule, Spike, ThingKind, Things};
+use crate::rule::{Kind, Row, Rule, Spike, ThingKind, Things};
 
 /// A rule's constants.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub(super) lateness_ms: i64,
     pub(super) settle_ms: i64,
     pub(super) kind: Kind,
+    /// Other numbers for some keys.
+    pub(super) thresholds: Arc<[Row]>,
     /// Name of the column of `distinct`, or of the one that names things.
     pub(super) distinct_name: String,
     /// Name of the column that is aggregated, or whose changes are watched, or of those that are compared.
@@ -55,6 +57,7 @@ impl Settings {
             lateness_ms: rule.lateness_ms,
             settle_ms: rule.settle_ms,
             kind: rule.kind.clone(),
+            thresholds: Arc::clone(&rule.thresholds),
             distinct_name: rule
                 .kind
                 .distinct_field()

@@ -130,7 +130,7 @@ impl SpikeRule {
         levels: &Levels,
         within_ms: i64,
     ) -> (String, BTreeMap<String, String>) {
-        let factor = spike.factor.normalize();
+        let factor = Decimal::new(i64::from(self.factor), FACTOR_DIGITS).normalize();
         let show = |number: Decimal| number.normalize().to_string();
         let mut named = vec![("factor", factor.to_string()), ("min_reference", show(self.min_reference))];
         let (is_up, is_down) = (self.is_up(levels), self.is_down(levels));

@@ -20,10 +20,14 @@ use super::run::{Edge, Run, RunRule};
 use super::schedule::{Marks, Schedule};
 use super::settings::Settings;
 use super::things::{Bad, Look, ThingRule, Things};
+use super::thresholds::Thresholds;
 use super::window::{Extra, Tally, Window};
 use super::{RuleCost, RuleCounts, distinct::Values};
-use crate::rule::Kind;
+use crate::rule::{Kind, Row};
 use crate::{Alert, Transition};
+
+/// Keys are looked at again after so many buckets at the latest: a bucket is kept as its low 32 bits.
+const LOOK_AGAIN_MAX: i64 = 1 << 30;
 
 /// How a rule remembers.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,42 @@ pub(super) enum Shape {
     Window(Window),
     Run(RunRule),
     Things(ThingRule),
+}
+
+impl Shape {
+    /// The shape of a kind, apart from what its rows need.
+    fn of(kind: &Kind) -> Self {
+        match (kind, Window::of(kind)) {
+            (_, Some(window)) => Shape::Window(window),
+            (Kind::Consecutive { count, within_ms, .. }, None) => {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX).max(1);
+                Shape::Run(RunRule { count, most: count, within_ms: *within_ms })
+            }
+            (kind, None) => Shape::Things(ThingRule::of(kind).expect("every other kind is in buckets")),
+        }
+    }
+
+    /// The same, remembering what a key of another shape needs as well.
+    fn remembering(self, other: &Shape) -> Self {
+        match (self, other) {
+            (Shape::Window(own), Shape::Window(other)) => {
+                Shape::Window(Window { kept: own.kept.max(other.kept), ..own })
+            }
+            (Shape::Run(own), Shape::Run(other)) => {
+                Shape::Run(RunRule { most: own.most.max(other.most), ..own })
+            }
+            (own, _) => own,
+        }
+    }
+
+    /// How many are needed.
+    pub(super) fn needed(&self) -> u64 {
+        match self {
+            Shape::Window(window) => window.count,
+            Shape::Run(rule) => rule.count as u64,
+            Shape::Things(rule) => rule.count,
+        }
+    }
 }
 
 /// What one key remembers.
@@ -108,6 +148,8 @@ pub(super) struct RuleState {
     pub(super) recent: Recent,
     pub(super) values: Values,
     pub(super) things: Things,
+    /// Which numbers apply to which key when.
+    pub(super) thresholds: Thresholds,
     pub(super) counts: RuleCounts,
     /// Follows from nothing that was judged, and nothing from it.
     pub(super) cost: RuleCost,
@@ -131,14 +173,10 @@ pub(super) struct RuleState {
 
 impl RuleState {
     pub(super) fn new(settings: Settings, backtest: bool, keys_max: usize) -> Self {
-        let shape = match (&settings.kind, Window::of(&settings.kind)) {
-            (_, Some(window)) => Shape::Window(window),
-            (Kind::Consecutive { count, within_ms, .. }, None) => Shape::Run(RunRule {
-                count: usize::try_from(*count).unwrap_or(usize::MAX).max(1),
-                within_ms: *within_ms,
-            }),
-            (kind, None) => Shape::Things(ThingRule::of(kind).expect("every other kind is in buckets")),
-        };
+        let of_row = |row: &Row| Shape::of(&settings.kind.with(&row.numbers));
+        let shapes: Vec<Shape> = settings.thresholds.iter().map(of_row).collect();
+        let shape = shapes.iter().fold(Shape::of(&settings.kind), Shape::remembering);
+        let thresholds = Thresholds::new(&settings.thresholds, shape, shapes, settings.by.len());
         Self {
             shape,
             keys: Keys::new(),
@@ -148,6 +186,7 @@ impl RuleState {
             recent: Recent::default(),
             values: Values::default(),
             things: Things::new(&settings.kind),
+            thresholds,
             settings,
             counts: RuleCounts::default(),
             cost: RuleCost::default(),
@@ -207,8 +246,11 @@ impl RuleState {
 
     /// History start may have been decided.
     pub(super) fn know_history(&mut self) {
-        if let Shape::Window(window) = &mut self.shape {
-            window.start = self.history.start();
+        let start = self.history.start();
+        for shape in self.thresholds.shapes_mut().iter_mut().chain([&mut self.shape]) {
+            if let Shape::Window(window) = shape {
+                window.start = start;
+            }
         }
     }
 
@@ -309,7 +351,30 @@ impl RuleState {
         }
         let key = Key::new(self.memory());
         // A reset of an unknown key matters only to a match that comes late: such keys are the first to go.
-        self.keys.insert(seen.key, key, !seen.matched)
+        self.insert_key(seen.key, key, !seen.matched)
+    }
+
+    /// Adds a key that is not there.
+    pub(super) fn insert_key(&mut self, bytes: &[u8], key: Key, idle: bool) -> u32 {
+        let slot = self.keys.insert(bytes, key, idle);
+        self.thresholds.place(slot, bytes);
+        slot
+    }
+
+    /// The shape that applies to a key at an instant (in buckets, to the bucket that holds it).
+    pub(super) fn shape_at(&self, slot: u32, at: InstantMs) -> Shape {
+        if self.thresholds.is_empty() {
+            return self.shape;
+        }
+        self.thresholds.shape_at(slot, self.judged_ms(at)).copied().unwrap_or(self.shape)
+    }
+
+    /// The instant by which rows are chosen: the start of the bucket, else the instant itself.
+    pub(super) fn judged_ms(&self, at: InstantMs) -> InstantMs {
+        match self.shape {
+            Shape::Window(window) => at.div_euclid(window.unit_ms) * window.unit_ms,
+            Shape::Run(_) | Shape::Things(_) => at,
+        }
     }
 
     /// What is known of a key at first.
@@ -354,9 +419,12 @@ impl RuleState {
     fn visit(&mut self, slot: u32, s: i64, cause: &mut Cause<'_>) {
         let unit_ms = self.unit_ms();
         let (in_hours, _) = self.hours(s);
+        let shape = self.shape_at(slot, s * unit_ms);
         let Some(key) = self.keys.get_mut(slot) else { return };
-        if let (Memory::Tally(tally), Shape::Window(window)) = (&mut key.memory, self.shape) {
-            window.settle(tally, s, &mut self.values);
+        if let (Memory::Tally(tally), Shape::Window(window), Shape::Window(own)) =
+            (&mut key.memory, shape, self.shape)
+        {
+            own.settle(tally, s, &mut self.values);
             let active = in_hours && window.is_active(tally, s, s);
             let was = key.episode.as_ref().is_some_and(|episode| episode.life.is_active());
             if active != was {
@@ -371,15 +439,14 @@ impl RuleState {
 
     /// Decides the instants before `until` of a key that is exact to the millisecond.
     pub(super) fn decide(&mut self, slot: u32, until: InstantMs, cause: &mut Cause<'_>) {
-        if let (Some(Key { memory: Memory::Bad(bad), .. }), Shape::Things(rule)) =
-            (self.keys.get_mut(slot), self.shape)
-        {
-            bad.decide(rule.count, until, &mut self.edges);
+        let needed = self.thresholds.needed(slot);
+        if let Some(Key { memory: Memory::Bad(bad), .. }) = self.keys.get_mut(slot) {
+            bad.decide(needed, until, &mut self.edges);
             return self.live(slot, until, cause);
         }
         let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) else { return };
         let Shape::Run(rule) = self.shape else { return };
-        run.decide(rule, until, &mut self.edges);
+        run.decide(rule, needed, until, &mut self.edges);
         self.live(slot, until, cause);
         if let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) {
             run.forget(rule);
@@ -391,22 +458,32 @@ impl RuleState {
         let unit_ms = self.unit_ms();
         let (_, hours) = self.hours(s);
         let is_listed = self.listed().is_some();
+        let (shape, needed) = (self.shape_at(slot, s * unit_ms), self.thresholds.needed(slot));
         let Some(key) = self.keys.get(slot) else { return };
         let life = key.episode.as_ref().map(|episode| episode.life).unwrap_or_default();
-        let change = match (&key.memory, self.shape) {
+        let change = match (&key.memory, shape) {
             (Memory::Tally(tally), Shape::Window(window)) => window.next_due(tally, s, life.is_active()),
-            (Memory::Run(run), Shape::Run(rule)) => run.next_due(rule).map(|at| at.div_euclid(unit_ms)),
+            (Memory::Run(run), Shape::Run(rule)) => {
+                run.next_due(rule, needed).map(|at| at.div_euclid(unit_ms))
+            }
             (Memory::Bad(bad), _) => {
                 // Until it is past, another alert may begin at the instant of one that was withdrawn.
                 let raised = self.raised.get(&slot).copied().filter(|&at| at >= (s + 1) * unit_ms);
-                bad.next_due().or(raised).map(|at| at.div_euclid(unit_ms))
+                bad.next_due(needed).or(raised).map(|at| at.div_euclid(unit_ms))
             }
             _ => None,
         };
         let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));
-        let hours = hours.filter(|_| change.is_some() || is_listed || key.episode.is_some());
-        match change.into_iter().chain(timer).chain(hours).min() {
-            Some(due) => self.look_at(slot, due.max(s + 1)),
+        let is_watched = change.is_some() || is_listed || key.episode.is_some();
+        // The first bucket that begins at or after a border; what is exact to the millisecond sees borders itself.
+        let border = match shape {
+            Shape::Window(_) => self.thresholds.next_after(slot, s * unit_ms),
+            Shape::Run(_) | Shape::Things(_) => None,
+        };
+        let border = border.map(|at| (at + unit_ms - 1).div_euclid(unit_ms));
+        let other = hours.into_iter().chain(border).filter(|_| is_watched);
+        match change.into_iter().chain(timer).chain(other).min() {
+            Some(due) => self.look_at(slot, due.clamp(s + 1, s + LOOK_AGAIN_MAX)),
             None if key.episode.is_none() => self.forget(slot),
             None => {}
         }
@@ -417,12 +494,22 @@ impl RuleState {
 
     /// The first active instant at or after the settled ones, by what is known now.
     pub(super) fn first_active(&self, slot: u32) -> Option<InstantMs> {
-        match (&self.keys.get(slot)?.memory, self.shape) {
-            (Memory::Tally(tally), Shape::Window(window)) => {
-                window.first_active(tally, self.frontier, self.frontier).map(|s| s * window.unit_ms)
+        let (unit_ms, from) = (self.unit_ms(), self.frontier);
+        let needed = self.thresholds.needed(slot);
+        match (&self.keys.get(slot)?.memory, self.shape_at(slot, from.saturating_mul(unit_ms))) {
+            (Memory::Tally(tally), Shape::Window(window)) if self.thresholds.is_constant(slot) => {
+                window.first_active(tally, from, from).map(|s| s * unit_ms)
             }
-            (Memory::Run(run), Shape::Run(rule)) => run.first_active(rule),
-            (Memory::Bad(bad), Shape::Things(rule)) if rule.early => bad.first_active(rule.count),
+            (Memory::Tally(tally), Shape::Window(_)) => {
+                let later = tally.counts.iter(from).map(|(bucket, _)| bucket).filter(|&bucket| bucket > from);
+                let holds = |s: &i64| match self.shape_at(slot, s * unit_ms) {
+                    Shape::Window(window) => window.is_active_early(tally, *s, from),
+                    Shape::Run(_) | Shape::Things(_) => false,
+                };
+                std::iter::once(from).chain(later).find(holds).map(|s| s * unit_ms)
+            }
+            (Memory::Run(run), Shape::Run(rule)) => run.first_active(rule, needed),
+            (Memory::Bad(bad), Shape::Things(rule)) if rule.early => bad.first_active(needed),
             _ => None,
         }
     }
@@ -449,7 +536,9 @@ impl RuleState {
             return;
         }
         let active = match (&key.memory, self.shape, position) {
-            (Memory::Run(run), Shape::Run(rule), Some(position)) => run.completed_by(rule, position),
+            (Memory::Run(run), Shape::Run(rule), Some(position)) => {
+                run.completed_by(rule, self.thresholds.needed(slot), position)
+            }
             _ => self.first_active(slot),
         };
         let Some(at) = active else { return };

@@ -30,6 +30,8 @@ pub(super) struct Window {
     /// Matches needed: in the window, or in each step.
     pub(super) count: u64,
     pub(super) distinct: Option<Distinct>,
+    /// Distinct values kept: as many as some key may need.
+    pub(super) kept: u64,
     pub(super) sustained: bool,
     pub(super) decides: Decides,
     /// Since when all is known; no kind that needs to know is judged before it is decided.
@@ -168,12 +170,12 @@ pub(crate) fn spike_unit_ms(within_ms: i64) -> i64 {
 impl Window {
     /// The window of a kind; `None` for kinds that are not in buckets.
     pub(super) fn of(kind: &Kind) -> Option<Self> {
-        let window = |count, within_ms: i64, distinct| {
+        let window = |count, within_ms: i64, distinct: Option<Distinct>| {
             let unit_ms = SECOND_MS * ceil_div(within_ms, BUCKETS_MAX * SECOND_MS).max(1);
             let steps = ceil_div(within_ms, unit_ms).max(1);
             let decides = Decides::Count;
-            let start = None;
-            Window { unit_ms, step: 1, steps, count, distinct, sustained: false, decides, start }
+            let (start, kept) = (None, distinct.map_or(0, |distinct| distinct.min));
+            Window { unit_ms, step: 1, steps, count, distinct, kept, sustained: false, decides, start }
         };
         match *kind {
             // s - resolve_after < bucket(e) <= s: the window of that length, in buckets of 1 s whatever its length
@@ -186,11 +188,8 @@ impl Window {
                 unit_ms: SECOND_MS,
                 step: (every_ms / SECOND_MS).max(1),
                 steps: (within_ms / every_ms.max(1)).max(1),
-                count,
-                distinct,
                 sustained: true,
-                decides: Decides::Count,
-                start: None,
+                ..window(count, within_ms, distinct)
             }),
             Kind::Cardinality { field, within_ms, min, max } => {
                 // One more than `max` is enough to know that it is exceeded.
@@ -290,10 +289,10 @@ impl Window {
         }
         tally.counts.add(bucket, near);
         tally.held = tally.held.saturating_add(1);
-        if let (Some(distinct), Some(text)) = (&self.distinct, seen.distinct) {
+        if let (Some(_), Some(text)) = (&self.distinct, seen.distinct) {
             let extra = tally.extra.get_or_insert_with(|| Box::new(Extra::Values(Occurrences::default())));
             if let Extra::Values(held) = &mut **extra {
-                held.add(text, bucket, cap(distinct.min), values);
+                held.add(text, bucket, cap(self.kept), values);
             }
         }
         let summed = match self.decides {
@@ -326,9 +325,9 @@ impl Window {
         }
         tally.held = u32::try_from(tally.counts.settle(oldest, s, self.step, s)).unwrap_or(u32::MAX);
         match (tally.extra.as_deref_mut(), &self.distinct) {
-            (Some(Extra::Values(held)), Some(distinct)) => {
+            (Some(Extra::Values(held)), Some(_)) => {
                 let keep = if self.sustained { Keep::Steps(self.step) } else { Keep::Newest };
-                held.settle(oldest, s, keep, cap(distinct.min), values);
+                held.settle(oldest, s, keep, cap(self.kept), values);
             }
             (Some(Extra::Part(part)), _) => {
                 part.settle(oldest, s, self.step, s);
@@ -435,6 +434,11 @@ impl Window {
         let early = self.early().filter(|early| early.may_be_active(tally))?;
         let later = tally.counts.iter(near).map(|(bucket, _)| bucket).filter(|&bucket| bucket > from);
         std::iter::once(from).chain(later).find(|&s| early.is_active(tally, s, near))
+    }
+
+    /// Whether bucket `s` is active by what is known now, if that is to be raised early.
+    pub(super) fn is_active_early(&self, tally: &Tally, s: i64, near: i64) -> bool {
+        self.early().is_some_and(|early| early.is_active(tally, s, near))
     }
 
     /// Whether activity can also begin because something leaves the window, or end because something comes.

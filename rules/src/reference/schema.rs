@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::spec::keys::{self, Key, Need, Value};
+use crate::spec::keys::{self, Key, MAX_ROWS, Need, Value};
 use crate::spec::kinds;
 
 /// One or more durations' units in order, or 0.
@@ -110,6 +110,21 @@ fn number(n: record::Decimal) -> Json {
         .map_or(Json::Null, |n| if n.fract() == 0.0 && n.abs() < 1e9 { json!(n as i64) } else { json!(n) })
 }
 
+/// Rows of `by` values, which may be any field, with numbers and when they hold.
+fn thresholds(names: &[&str]) -> Json {
+    let mut row = json!({
+        "distinct": { "type": "object" },
+        "valid_from": texts(),
+        "valid_to": texts(),
+    });
+    for name in names {
+        row[*name] = json!({ "type": "number" });
+    }
+    let any = json!({ "type": ["string", "number", "boolean"] });
+    let row = json!({ "type": "object", "properties": row, "additionalProperties": any });
+    json!({ "type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row })
+}
+
 fn of_value(value: Value) -> Json {
     let condition = || json!({ "type": ["string", "boolean"], "minLength": 1 });
     let field = || json!({ "type": "string", "minLength": 1 });
@@ -149,6 +164,7 @@ fn of_value(value: Value) -> Json {
             "type": "object",
             "additionalProperties": one_or_list(&texts(), 0, None),
         }),
+        Value::Thresholds(names) => thresholds(names),
         Value::Expect(most) => json!({ "anyOf": [
             { "const": "seen" },
             { "type": "array", "minItems": 1, "maxItems": most,

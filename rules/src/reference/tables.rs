@@ -106,6 +106,7 @@ fn takes(value: &Value) -> String {
         Value::Map(keys) => format!("`{{{}}}`", keys::names(keys).join(", ")),
         Value::Maps(_) => "a list".to_owned(),
         Value::Allowed => "`{a: [b, ...]}`, values of the field's type".to_owned(),
+        Value::Thresholds(names) => format!("rows of `by` values with {}", words(names)),
         Value::Expect(most) => format!("`seen`, or 1 to {} keys", grouped(*most as u64)),
         Value::Names => "a name, or several".to_owned(),
         Value::Ranges => "values, or ranges `from:to`".to_owned(),

@@ -13,13 +13,12 @@ use super::kind::{KINDS, KindSpec, PLANNED};
 use super::node::{self, Content, Entry, Node};
 use super::report::Report;
 use super::template::{self, Piece};
+use super::thresholds;
 use super::{RuleError, RuleFile, RuleInfo, RuleSet};
 use crate::condition::Condition;
 use crate::condition::nearest::did_you_mean;
 use crate::rule::{Rule, TEMPLATE_NAMES};
 
-/// Keys of the specification that are not built yet.
-const PLANNED_KEYS: [&str; 1] = ["thresholds"];
 /// Format of a rule that names none.
 const DEFAULT_FORMAT: &str = "order-trace";
 /// Lateness of a rule that names none.
@@ -148,7 +147,9 @@ impl<'a> Loading<'a> {
         let mut reader = RuleReader { fields, format: format.1, kind, intervals, report };
         let kind = spec.and_then(|spec| (spec.read)(&mut reader));
         let rule = reader.common(format.0, labels);
-        let (Some(alert), Some(kind), Some(mut rule)) = (alert, kind, rule) else { return };
+        let (Some(kind), Some(mut rule)) = (kind, rule) else { return };
+        let rows = thresholds::read(&mut reader, &kind, &rule.by);
+        let (Some(alert), Some(rows)) = (alert, rows) else { return };
         if report.errors.len() > errors_before {
             return;
         }
@@ -156,6 +157,7 @@ impl<'a> Loading<'a> {
         rule.group = Arc::clone(group);
         rule.file = report.file.into();
         rule.kind = kind;
+        rule.thresholds = rows;
         self.infos.push(info(&rule, format.1, line, excerpt::item(report.source.text, fields.at)));
         self.rules.push(rule);
     }
@@ -217,9 +219,7 @@ fn check_keys(fields: Fields<'_>, spec: Option<&KindSpec>, report: &mut Report<'
     let own = spec.map_or_else(|| all_kinds.clone(), |spec| keys::names(spec.keys));
     let known: Vec<&str> = keys::names(keys::RULE).into_iter().chain(own).collect();
     for entry in fields.entries().iter().filter(|entry| !known.contains(&&*entry.key)) {
-        if PLANNED_KEYS.contains(&&*entry.key) {
-            report.error(entry.key_at, format!("`{}` is not supported yet", entry.key));
-        } else if let (Some(spec), true) = (spec, all_kinds.contains(&&*entry.key)) {
+        if let (Some(spec), true) = (spec, all_kinds.contains(&&*entry.key)) {
             report.error(
                 entry.key_at,
                 format!(
@@ -347,6 +347,7 @@ impl<'a> RuleReader<'a, '_> {
             samples: usize::try_from(samples?).unwrap_or_default(),
             sum,
             order: self.format.column("order_no"),
+            thresholds: Arc::from([]),
         })
     }
 

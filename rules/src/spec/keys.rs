@@ -81,6 +81,9 @@ pub(crate) enum Value {
     Maps(&'static [Key]),
     /// Values and what may follow each.
     Allowed,
+    /// Rows of `by` values with the numbers that they override: those keys of the kind (`min` may be that of
+    /// `distinct`), besides `valid_from` and `valid_to`.
+    Thresholds(&'static [&'static str]),
     /// `seen`, or a list of at most so many keys.
     Expect(usize),
     /// A name, or a list of names.
@@ -119,6 +122,8 @@ pub(crate) const MAX_BY: usize = 16;
 pub(crate) const MAX_COMPARE: usize = 16;
 /// Most steps of a `sequence`.
 pub(crate) const MAX_SEQUENCE: usize = 16;
+/// Most rows of `thresholds`.
+pub(crate) const MAX_ROWS: usize = 10_000;
 /// Most keys that `expect` lists.
 pub(crate) const MAX_EXPECTED: usize = 10_000;
 

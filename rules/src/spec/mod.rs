@@ -27,6 +27,7 @@ mod place;
 mod report;
 mod template;
 mod things;
+mod thresholds;
 mod volume;
 
 #[cfg(test)]

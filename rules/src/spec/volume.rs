@@ -8,7 +8,7 @@ use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::keys::{self, MAX_BOUND, MAX_COUNT, MAX_EXPECTED, MAX_FACTOR, MILLIONTH};
 use super::kind::window;
-use super::node::{Content, Node};
+use super::node::{Content, Entry, Node};
 use crate::condition::nearest::did_you_mean;
 use crate::engine::{join_key, spike_unit_ms};
 use crate::hours::Hours;
@@ -48,11 +48,15 @@ pub(super) fn spike(rule: &mut RuleReader<'_, '_>) -> Option<Kind> {
 }
 
 fn factor(rule: &mut RuleReader<'_, '_>) -> Option<Decimal> {
-    let entry = rule.need("factor")?;
-    let factor = fields::decimal(entry, MILLIONTH, MAX_FACTOR, rule.report)?.normalize();
+    rule.need("factor").and_then(|entry| factor_of(entry, rule.report))
+}
+
+/// Greater than 0, of few digits.
+pub(super) fn factor_of(entry: &Entry, report: &mut super::report::Report<'_>) -> Option<Decimal> {
+    let factor = fields::decimal(entry, MILLIONTH, MAX_FACTOR, report)?.normalize();
     if factor.scale() > FACTOR_DIGITS {
         let message = format!("`factor` has at most {FACTOR_DIGITS} digits after the point");
-        rule.report.error(entry.value.at, message);
+        report.error(entry.value.at, message);
         return None;
     }
     Some(factor)
@@ -222,7 +226,7 @@ fn key(rule: &mut RuleReader<'_, '_>, by: &[(String, usize)], item: &Node) -> Op
 }
 
 /// A value in the form in which values of its column are compared; empty: null.
-fn value(rule: &mut RuleReader<'_, '_>, at: usize, column: usize, text: &str) -> Option<String> {
+pub(super) fn value(rule: &mut RuleReader<'_, '_>, at: usize, column: usize, text: &str) -> Option<String> {
     let column = &rule.format.columns()[column];
     if text.is_empty() {
         return Some(String::new());

@@ -13,3 +13,4 @@ mod streams;
 mod things;
 mod things_edges;
 mod things_naive;
+mod thresholds;

@@ -81,6 +81,11 @@ pub(crate) struct Told {
 
 /// All alerts of a rule over a file, in backtest's order.
 pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
+    backtest_by(rule, stream, &|_, _| rule.shape.clone())
+}
+
+/// The same where the numbers of the shape depend on key and instant.
+pub(crate) fn backtest_by(rule: &Rule, stream: &[Seen], shape_at: &dyn Fn(&str, i64) -> Shape) -> Vec<Told> {
     let Some(highest) = stream.iter().map(|s| s.at).max() else { return Vec::new() };
     let lowest = stream.iter().map(|s| s.at).min().unwrap_or(highest);
     let step = step(rule);
@@ -99,7 +104,7 @@ pub(crate) fn backtest(rule: &Rule, stream: &[Seen]) -> Vec<Told> {
         let mut known: Vec<(usize, &Seen)> = Vec::new();
         while instant < end {
             arrive(rule, stream, instant + step, key, &mut known);
-            if active(rule, &known, instant, start) {
+            if active(&shape_at(key, instant), &known, instant, start) {
                 match activity.last_mut() {
                     Some((_, until)) if *until == instant => *until = instant + step,
                     _ => activity.push((instant, instant + step)),
@@ -167,9 +172,9 @@ fn arrive<'a>(
 }
 
 /// The verdict at an instant, from the key's records known then.
-fn active(rule: &Rule, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
+fn active(shape: &Shape, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
     let matches: Vec<&Seen> = known.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
-    match rule.shape {
+    match *shape {
         Shape::Flatline(ref flatline) => is_flat(flatline, &matches, instant, start),
         Shape::Spike(ref spike) => spikes(spike, &matches, instant, start),
         Shape::Any { resolve_after } => matches.iter().any(|s| {

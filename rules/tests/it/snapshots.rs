@@ -48,11 +48,11 @@ pub(crate) fn rules() -> impl Strategy<Value = (String, i64)> {
     let by = prop_oneof![Just(""), Just("channel"), Just("channel, merchant_no")];
     let settle = prop_oneof![3 => Just(0), 1 => 0..4_000i64];
     let shape = prop_oneof![2 => rule().prop_map(|(_, text, span)| (text, span)), 1 => things()];
-    let one = (shape, by, settle, 0..4usize, any::<bool>());
+    let one = (shape, by, settle, 0..4usize, any::<bool>(), 0..6usize);
     prop::collection::vec(one, 1..4).prop_map(|rules| {
         let span = rules.iter().map(|((_, span), ..)| *span).max().unwrap_or_default();
-        let text = (0..).zip(&rules).map(|(i, ((text, _), by, settle, samples, errors))| {
-            let text = expecting(text, by);
+        let text = (0..).zip(&rules).map(|(i, ((text, _), by, settle, samples, errors, row))| {
+            let text = format!("{}{}", expecting(text, by), rows(text, by, *row));
             let by = if by.is_empty() { String::new() } else { format!("        by: [{by}]\n") };
             let condition = if *errors { "response_code in [\"NET_ERR\", \"TIMEOUT\"]" } else { "has(channel)" };
             format!(
@@ -61,6 +61,18 @@ pub(crate) fn rules() -> impl Strategy<Value = (String, i64)> {
         });
         (text.collect(), span)
     })
+}
+
+/// Other numbers for some keys, some of the time.
+fn rows(text: &str, by: &str, row: usize) -> String {
+    let key = if by.is_empty() { "" } else { "channel: GHT, " };
+    let times = ["", "valid_from: 2016-07-22 18:00:07.500, ", "valid_to: 2016-07-22 18:00:13, "];
+    match times.get(row) {
+        Some(time) if text.contains("        count: ") => {
+            format!("        thresholds: [{{{key}{time}count: 2}}, {{{time}count: 3}}]\n")
+        }
+        _ => String::new(),
+    }
 }
 
 /// A stream as listeners bring it: delayed, some clocks ahead, ticks where it is quiet.

@@ -351,7 +351,7 @@ fn told(alert: &Alert) -> Told {
     }
 }
 
-fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
+pub(crate) fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
     let (rules, formats, batch) = loaded(text, by_channel, events);
     let mut engine = Engine::for_backtest(Arc::new(rules), formats);
     engine.judge(&batch, &mut Vec::new());
@@ -360,19 +360,21 @@ fn by_engine(text: &str, by_channel: bool, events: &[Event]) -> Vec<Told> {
     all
 }
 
+/// An event as the model sees it.
+pub(crate) fn seen(event: &Event, by_channel: bool) -> Seen {
+    Seen {
+        at: START + event.offset,
+        key: if by_channel { event.channel.to_owned() } else { String::new() },
+        matched: ["NET_ERR", "TIMEOUT"].contains(&event.code),
+        part: event.code == "TIMEOUT",
+        number: amount(event).1,
+        reset: event.code == "0000",
+        field: event.merchant.to_owned(),
+    }
+}
+
 fn by_model(rule: &Rule, by_channel: bool, events: &[Event]) -> Vec<Told> {
-    let stream: Vec<Seen> = events
-        .iter()
-        .map(|event| Seen {
-            at: START + event.offset,
-            key: if by_channel { event.channel.to_owned() } else { String::new() },
-            matched: ["NET_ERR", "TIMEOUT"].contains(&event.code),
-            part: event.code == "TIMEOUT",
-            number: amount(event).1,
-            reset: event.code == "0000",
-            field: event.merchant.to_owned(),
-        })
-        .collect();
+    let stream: Vec<Seen> = events.iter().map(|event| seen(event, by_channel)).collect();
     let mut rule = rule.clone();
     if let (Shape::Flatline(Flatline { expect: Ok(keys), .. }), false) = (&mut rule.shape, by_channel) {
         *keys = vec![""];

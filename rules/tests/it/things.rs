@@ -203,7 +203,7 @@ fn live(mut events: Vec<Event>) -> Vec<Entry> {
     entries
 }
 
-fn arrivals(entries: &[Entry], by_channel: bool) -> Vec<Arrival> {
+pub(crate) fn arrivals(entries: &[Entry], by_channel: bool) -> Vec<Arrival> {
     let rec = |event: &Event| Rec {
         at: START + event.offset,
         key: if by_channel { event.channel.to_owned() } else { String::new() },
@@ -237,7 +237,7 @@ pub(crate) fn backtest(text: &str, entries: &[Entry]) -> Vec<Arc<Alert>> {
     engine.finish()
 }
 
-fn by_engine(text: &str, entries: &[Entry]) -> Vec<Told> {
+pub(crate) fn by_engine(text: &str, entries: &[Entry]) -> Vec<Told> {
     sorted(backtest(text, entries).iter().map(|alert| told(alert)))
 }
 

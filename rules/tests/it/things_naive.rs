@@ -189,6 +189,17 @@ fn instants(rule: &Rule, recs: &[Rec], marks: &[i64], end: i64) -> Vec<i64> {
 
 /// Alerts of a rule; with `end` as if a file ended there.
 pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec<Told> {
+    alerts_needing(rule, arrivals, end, &|_, _| rule.count, &[])
+}
+
+/// The same where the number of bad things needed depends on key and instant, and changes at borders.
+pub(crate) fn alerts_needing(
+    rule: &Rule,
+    arrivals: &[Arrival],
+    end: Option<i64>,
+    needed: &dyn Fn(&str, i64) -> usize,
+    borders: &[i64],
+) -> Vec<Told> {
     let marks = watermarks(rule, arrivals);
     let recs: Vec<Rec> = arrivals.iter().filter_map(|a| a.rec.clone()).collect();
     let Some(highest) = recs.iter().map(|r| r.at).max() else { return Vec::new() };
@@ -211,7 +222,11 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
         .collect();
     let keys: BTreeSet<&str> = looked_at.iter().map(|(_, r)| r.key.as_str()).collect();
     let things: BTreeSet<&str> = looked_at.iter().map(|(_, r)| r.thing.as_str()).collect();
-    let instants = instants(rule, &recs, &marks, end);
+    let mut instants = instants(rule, &recs, &marks, end);
+    let lowest = recs.iter().map(|r| r.at).min().unwrap_or(end);
+    instants.extend(borders.iter().filter(|&&at| at >= lowest && at < end));
+    instants.sort_unstable();
+    instants.dedup();
     // How many things are bad for each key, instant by instant.
     let mut bad_at: Vec<Vec<String>> = Vec::new();
     for &t in &instants {
@@ -234,7 +249,7 @@ pub(crate) fn alerts(rule: &Rule, arrivals: &[Arrival], end: Option<i64>) -> Vec
     for key in keys {
         let mut activity: Vec<(i64, i64)> = Vec::new();
         for (i, &t) in instants.iter().enumerate() {
-            if bad_at[i].iter().filter(|k| *k == key).count() >= rule.count {
+            if bad_at[i].iter().filter(|k| *k == key).count() >= needed(key, t) {
                 let until = instants.get(i + 1).copied().unwrap_or(end);
                 match activity.last_mut() {
                     Some(last) if last.1 == t => last.1 = until,

@@ -9,6 +9,7 @@ use record::InstantMs;
 
 use crate::codec::{In, Out, Read};
 use crate::engine::run::Edge;
+use crate::engine::thresholds::Needed;
 
 /// [from, until).
 pub(in crate::engine) type Span = (InstantMs, InstantMs);
@@ -68,18 +69,27 @@ impl Bad {
     }
 
     /// Decides the instants before `until`.
-    pub(in crate::engine) fn decide(&mut self, count: u64, until: InstantMs, edges: &mut Vec<Edge>) {
+    pub(in crate::engine) fn decide(&mut self, needed: Needed<'_>, until: InstantMs, edges: &mut Vec<Edge>) {
         self.forget();
-        while let Some(change) = self.changes.first_entry().filter(|change| *change.key() < until) {
-            let (at, by) = change.remove_entry();
-            let was = self.now >= count;
+        let mut last = self.decided - 1;
+        let mut was = self.now >= needed.at(last);
+        while let Some(at) = self.next_after(needed, last).filter(|&at| at < until) {
+            let by = self.changes.remove(&at).unwrap_or_default();
             self.now = self.now.saturating_add_signed(by);
             self.ended += usize::try_from(-by).unwrap_or_default();
-            if was != (self.now >= count) {
-                edges.push(Edge { at, active: !was, reset: false });
+            last = at;
+            if was != (self.now >= needed.at(at)) {
+                was = !was;
+                edges.push(Edge { at, active: was, reset: false });
             }
         }
         self.decided = self.decided.max(until);
+    }
+
+    /// The next instant at which there is a change, or other numbers apply to what is bad.
+    fn next_after(&self, needed: Needed<'_>, last: InstantMs) -> Option<InstantMs> {
+        let change = self.changes.first_key_value().map(|(&at, _)| at);
+        change.into_iter().chain(needed.next_after(last).filter(|_| self.now > 0)).min()
     }
 
     /// Throws out spans that are over, now and then.
@@ -95,7 +105,7 @@ impl Bad {
     }
 
     /// The first active instant at or after the decided ones, by what is known now.
-    pub(in crate::engine) fn first_active(&self, count: u64) -> Option<InstantMs> {
+    pub(in crate::engine) fn first_active(&self, needed: Needed<'_>) -> Option<InstantMs> {
         let mut now = self.now;
         let mut at = self.decided;
         let mut changes = self.changes.iter().peekable();
@@ -103,17 +113,21 @@ impl Bad {
             now = now.saturating_add_signed(*by);
         }
         loop {
-            if now >= count {
+            if now >= needed.at(at) {
                 return Some(at);
             }
-            let (instant, by) = changes.next()?;
-            (at, now) = (*instant, now.saturating_add_signed(*by));
+            // What is to come has other numbers when it comes.
+            let next = *changes.peek()?.0;
+            at = needed.next_after(at).map_or(next, |border| border.min(next));
+            while let Some((_, by)) = changes.next_if(|(instant, _)| **instant <= at) {
+                now = now.saturating_add_signed(*by);
+            }
         }
     }
 
-    /// The next instant at which the number of bad things changes.
-    pub(in crate::engine) fn next_due(&self) -> Option<InstantMs> {
-        self.changes.first_key_value().map(|(&at, _)| at)
+    /// The next instant at which the number of bad things, or how many are needed, changes.
+    pub(in crate::engine) fn next_due(&self, needed: Needed<'_>) -> Option<InstantMs> {
+        self.next_after(needed, self.decided - 1)
     }
 
     /// All that is remembered of when things are bad.

@@ -249,12 +249,12 @@ impl RuleState {
             None => {
                 let memory = Memory::Bad(Box::new(Bad::new(self.watermark)));
                 let key = Key { memory, episode: None, last_match: recent::NONE, marks: Marks::default() };
-                self.keys.insert(key_bytes, key, false)
+                self.insert_key(key_bytes, key, false)
             }
         };
         let Some(Key { memory: Memory::Bad(bad), .. }) = self.keys.get_mut(slot) else { return };
         bad.set(thing, spans, self.watermark);
-        let due = bad.next_due().unwrap_or(self.watermark);
+        let due = bad.next_due(self.thresholds.needed(slot)).unwrap_or(self.watermark);
         self.look_at(slot, due.div_euclid(SECOND_MS).max(self.frontier));
         self.bound();
         if self.over.is_none() {

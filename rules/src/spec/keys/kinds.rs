@@ -14,6 +14,15 @@ const MIN_TOTAL: Key = optional(
     "20",
     "so many there must be in the window to judge at all",
 );
+const fn thresholds(numbers: &'static [&'static str]) -> Key {
+    optional(
+        "thresholds",
+        Value::Thresholds(numbers),
+        Need::Absent("none"),
+        "[{valid_from: 2026-11-11}]",
+        "other numbers for some keys, some of the time; the first row that fits wins, see [Thresholds](#thresholds)",
+    )
+}
 const COUNT: Key = required("count", Value::Whole(1, MAX_COUNT), "25", "matches needed in the window");
 
 const DISTINCT_KEYS: [Key; 2] = [
@@ -55,6 +64,7 @@ pub(crate) const FREQUENCY: &[Key] = &[
         "{field: channel, min: 3}",
         "so many distinct values are needed besides",
     ),
+    thresholds(&["count", "min"]),
 ];
 
 pub(crate) const SUSTAINED: &[Key] = &[
@@ -73,6 +83,7 @@ pub(crate) const SUSTAINED: &[Key] = &[
         "{field: channel, min: 3, over: step}",
         "so many distinct values are needed besides",
     ),
+    thresholds(&["count", "min"]),
 ];
 
 pub(crate) const CONSECUTIVE: &[Key] = &[
@@ -85,6 +96,7 @@ pub(crate) const CONSECUTIVE: &[Key] = &[
         "'response_code == \"0000\"'",
         "what breaks a run; such a record need not satisfy `where`",
     ),
+    thresholds(&["count"]),
 ];
 
 pub(crate) const CARDINALITY: &[Key] = &[
@@ -98,6 +110,7 @@ pub(crate) const CARDINALITY: &[Key] = &[
         "1",
         "active with at most so many, and a match",
     ),
+    thresholds(&["min", "max"]),
 ];
 
 pub(crate) const RATIO: &[Key] = &[
@@ -125,6 +138,7 @@ pub(crate) const RATIO: &[Key] = &[
         "0.95",
         "compare the end of the Wilson interval of this two-sided level",
     ),
+    thresholds(&["below", "above", "min_total", "confidence"]),
 ];
 
 pub(crate) const AGGREGATE: &[Key] = &[
@@ -134,6 +148,7 @@ pub(crate) const AGGREGATE: &[Key] = &[
     optional("above", Value::Number(MIN_BOUND, MAX_BOUND), Need::Or("below"), "3000", "it is more than this"),
     optional("below", Value::Number(MIN_BOUND, MAX_BOUND), Need::Or("above"), "10", "it is less than this"),
     MIN_TOTAL,
+    thresholds(&["above", "below", "min_total"]),
 ];
 /// What may be made of the values of a field.
 pub(crate) const AGGREGATES: &[&str] = &["sum", "avg", "min", "max", "p50", "p90", "p95", "p99"];
@@ -174,6 +189,7 @@ pub(crate) const SPIKE: &[Key] = &[
         "10",
         "`up`: so much there must be now",
     ),
+    thresholds(&["factor", "min_reference", "min_current"]),
 ];
 /// Which way, the default first.
 pub(crate) const DIRECTIONS: &[&str] = &["up", "down", "both"];
@@ -202,6 +218,7 @@ pub(crate) const FLATLINE: &[Key] = &[
         "[office]",
         "names of `time_intervals` of the same file: only windows inside them are judged",
     ),
+    thresholds(&["count"]),
 ];
 
 const EACH: Key = optional(
@@ -240,6 +257,7 @@ pub(crate) const UNFINISHED: &[Key] = &[
     ),
     RESOLVE_AFTER,
     THINGS,
+    thresholds(&["count"]),
 ];
 
 pub(crate) const SEQUENCE: &[Key] = &[
@@ -253,6 +271,7 @@ pub(crate) const SEQUENCE: &[Key] = &[
     WITHIN_MS,
     RESOLVE_AFTER,
     THINGS,
+    thresholds(&["count"]),
 ];
 
 pub(crate) const TRANSITION: &[Key] = &[
@@ -266,6 +285,7 @@ pub(crate) const TRANSITION: &[Key] = &[
     ),
     RESOLVE_AFTER,
     THINGS,
+    thresholds(&["count"]),
 ];
 
 pub(crate) const MISMATCH: &[Key] = &[
@@ -281,6 +301,7 @@ pub(crate) const MISMATCH: &[Key] = &[
     WITHIN_MS,
     RESOLVE_AFTER,
     THINGS,
+    thresholds(&["count"]),
 ];
 
 pub(crate) const NEW_VALUE: &[Key] = &[
@@ -301,4 +322,5 @@ pub(crate) const NEW_VALUE: &[Key] = &[
     ),
     RESOLVE_AFTER,
     THINGS,
+    thresholds(&["count"]),
 ];
