@@ -276,6 +276,7 @@ fn network_down(rows: &[TraceRow]) -> Alert {
         text: "12 in a row of at least 12 within 1m (18:14:29.512 to 18:15:00.004)".into(),
         count: 12,
         value: None,
+        threshold_row: None,
         thresholds: map(&[("count", "12"), ("within", "1m")]),
         buckets: buckets
             .map(|(i, count)| Bucket { at: NOW_MS - 60_000 + i as i64 * 3_000, count: *count })
