@@ -65,12 +65,12 @@ pub(super) fn read(
     kind: &Kind,
     by: &[(Arc<str>, usize)],
 ) -> Option<Arc<[Row]>> {
-    let Some(entry) = rule.fields.entry("thresholds") else { return Some(Arc::from([])) };
     let numbers = numbers_of(kind);
     if numbers.is_empty() {
-        // Said where the keys of every rule are checked.
-        return None;
+        // That there is such a key is said where the keys of every rule are checked.
+        return Some(Arc::from([]));
     }
+    let Some(entry) = rule.fields.entry("thresholds") else { return Some(Arc::from([])) };
     let names = numbers.iter().map(|(name, _)| *name).chain([VALID_FROM, VALID_TO, "distinct"]);
     if let Some(name) = names.into_iter().find(|name| by.iter().any(|(field, _)| **field == **name)) {
         let message = format!("`thresholds` cannot tell the field `{name}` of `by` from the number `{name}`");
