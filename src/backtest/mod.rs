@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             writeln!(out, "{}", rules::backtest_line(alert))?;
         }
     } else {
-        table::print(&alerts, config.zone, &mut out)?;
+        table::print(&alerts, &judge.engine.rules().infos(), config.zone, &mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::from(if alerts.is_empty() { 0 } else { crate::cli::EXIT_FOUND }))
