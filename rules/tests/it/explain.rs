@@ -211,3 +211,21 @@ fn questions_that_make_no_sense_are_refused() {
         `channel` is given twice"#]]
     .assert_eq(&found.join("\n"));
 }
+
+#[test]
+fn silence_is_explained_when_it_is_known_that_nothing_came() {
+    let flatline = "        kind: flatline\n        expect: seen\n        within: 30s\n";
+    let (rules, formats, batch) = scene(flatline);
+    let ask = |known_ms: Option<i64>| {
+        let question =
+            Question { alert: "A".to_owned(), key: vec!["GHT".to_owned()], at_ms: streams::START + 300_000 };
+        let mut engine = Engine::for_explain(Arc::clone(&rules), Arc::clone(&formats), &question).unwrap();
+        engine.judge(&batch, &mut Vec::new());
+        engine.explain(known_ms).expect("it was asked")
+    };
+    let file = ask(None);
+    assert!(!file.decided && file.gates.iter().any(|gate| gate.gate == "undecided"));
+    let node = ask(Some(streams::START + 400_000));
+    assert!(node.decided && node.active && node.state == State::Firing, "{node:?}");
+    assert_eq!(node.episode.expect("it is on").active_at, streams::START + 41_000);
+}
