@@ -12,6 +12,7 @@ mod explanation;
 mod fingerprint;
 mod hours;
 mod index;
+mod merge;
 mod reach;
 mod reference;
 mod rule;
@@ -29,6 +30,7 @@ pub use explanation::{
     EpisodeTimes, Explanation, Gate, Looked, Question, QuestionError, SeenKey, State, ThingSpan,
 };
 pub use index::{Hit, RuleIndex};
+pub use merge::{Coordinator, Partial, PartialError, Worker, WorkerName};
 pub use reach::Reach;
 pub use reference::{rule_file_schema, with_sections};
 pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};

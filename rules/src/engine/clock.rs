@@ -56,6 +56,12 @@ impl Clock {
         recv_ms.is_some_and(|recv| event_ms > recv.saturating_add(SKEW_MAX_MS))
     }
 
+    /// It stands there at least: others have read the records.
+    pub(super) fn stand(&mut self, base: InstantMs, highest: Option<InstantMs>) {
+        self.base = self.base.max(base);
+        self.highest = self.highest.max(highest);
+    }
+
     /// Takes a record that is judged. A file has no receive time: the highest event time alone.
     pub(super) fn record(&mut self, event_ms: InstantMs, recv_ms: Option<InstantMs>) -> Advance {
         let highest = self.highest.map_or(event_ms, |h| h.max(event_ms));

@@ -19,6 +19,7 @@ mod counts;
 mod distinct;
 mod episode;
 mod explain;
+mod facts;
 mod fields;
 mod flatline;
 mod hash;
@@ -36,6 +37,7 @@ mod run;
 mod schedule;
 mod seen;
 mod settings;
+mod sight;
 mod snapshot;
 mod spike;
 mod state;
@@ -52,6 +54,7 @@ use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
 pub use self::asked::{KeyView, KeysView};
 pub use self::cost::RuleCost;
+pub(crate) use self::facts::{AHEAD_MAX_MS, Scout, Spotted};
 pub(crate) use self::fields::join_key;
 pub use self::reload::{Reloaded, ended_with_its_rule};
 pub use self::snapshot::{RestoreReport, SnapshotError};
@@ -59,16 +62,14 @@ pub(crate) use self::window::spike_unit_ms;
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
 use self::cost::{Sampler, measured};
-use self::fields::{push_value, write_key};
 use self::history::Openings;
 use self::lines::Lines;
-use self::recent::Match;
 use self::seen::Seen;
 use self::settings::Settings;
-use self::state::{Cause, RuleState, Sighting};
-use self::things::Look;
+use self::sight::{Scratch, sight};
+use self::state::{Cause, RuleState};
 use crate::index::{Hit, RuleIndex};
-use crate::rule::{Kind, Rule, Spike};
+use crate::rule::Rule;
 use crate::{Alert, RuleSet, Transition};
 
 /// Keys per rule unless said otherwise.
@@ -134,15 +135,6 @@ pub struct Engine {
     /// Entries up to here are expected again: a replay begins before the snapshot.
     replayed_to: Lsn,
     sampler: Sampler,
-}
-
-/// Buffers for one record's values, kept to save allocation.
-#[derive(Debug, Default)]
-struct Scratch {
-    key: Vec<u8>,
-    distinct: Vec<u8>,
-    thing: Vec<u8>,
-    value: Vec<u8>,
 }
 
 impl Engine {
@@ -294,41 +286,7 @@ impl Engine {
     ) {
         let at = hit.rule as usize;
         let (rule, state) = (&self.rules.rules[at], &mut self.states[at]);
-        write_key(record, rule.by.iter().map(|(_, column)| *column), &mut self.scratch.key);
-        self.scratch.distinct.clear();
-        if let Some(field) = rule.kind.distinct_field() {
-            push_value(record, field, &mut self.scratch.distinct);
-        }
-        let bytes = |column: Option<usize>| column.and_then(|c| record.raw(c)).unwrap_or_default();
-        let part = match &rule.kind {
-            Kind::Ratio { part, .. } => hit.matched && part.holds(record),
-            _ => false,
-        };
-        let number = match &rule.kind {
-            Kind::Aggregate { field, .. } => record.decimal(*field),
-            Kind::Spike { spike: Spike { sum: Some(field), .. }, .. } => record.decimal(*field),
-            _ => None,
-        };
-        let Scratch { key, distinct, thing, value } = &mut self.scratch;
-        let look = match &rule.kind {
-            Kind::Things(things) => Some(Look::at(things, record, key, thing, value)),
-            _ => None,
-        };
-        let seen = Sighting {
-            found: Match {
-                at: event_ms,
-                lsn: record.row.lsn,
-                line,
-                order: bytes(rule.order),
-                amount: bytes(rule.sum),
-            },
-            key,
-            distinct: (!distinct.is_empty()).then_some(distinct),
-            matched: hit.matched,
-            part,
-            number,
-            look,
-        };
+        let seen = sight(rule, record, hit, (event_ms, line), &mut self.scratch);
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
         state.advance(base, &mut cause);
         state.take(&seen, &mut cause);

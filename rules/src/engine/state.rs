@@ -334,7 +334,7 @@ impl RuleState {
     }
 
     /// Whether a record is too late for every verdict to come.
-    fn is_past(&self, at: InstantMs) -> bool {
+    pub(super) fn is_past(&self, at: InstantMs) -> bool {
         match self.shape {
             Shape::Window(window) => window.is_past(at.div_euclid(window.unit_ms), self.frontier),
             Shape::Run(rule) => at <= self.watermark - rule.within_ms,

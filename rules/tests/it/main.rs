@@ -2,6 +2,7 @@
 
 mod conditions;
 mod explain;
+mod merge;
 mod naive;
 mod reference;
 mod reloads;

@@ -97,7 +97,7 @@ pub(crate) fn live(span: i64) -> impl Strategy<Value = Vec<Entry>> {
 }
 
 /// A file: lines alone, in some disorder.
-fn file(span: i64) -> impl Strategy<Value = Vec<Entry>> {
+pub(crate) fn file(span: i64) -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((event(span), 0..6_000i64), 1..70).prop_map(|mut events| {
         events.sort_by_key(|(event, delay)| event.offset + delay);
         events.into_iter().map(|(event, _)| Entry { recv_ms: None, event: Some(event) }).collect()

@@ -128,6 +128,12 @@ impl ThingRule {
         }
     }
 
+    /// Whether a record of that time changes no verdict from `settled` on: of `transition` one that lies before another
+    /// that is settled, and no longer bad, does so only if it is new.
+    pub(in crate::engine) fn is_past(&self, at: InstantMs, settled: InstantMs) -> bool {
+        at <= settled.saturating_sub(self.reach_ms().unwrap_or(self.resolve_after_ms))
+    }
+
     /// Whether it depends on where history starts.
     pub(super) fn learns(&self) -> bool {
         matches!(self.what, What::NewValue { .. })

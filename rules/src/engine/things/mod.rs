@@ -196,7 +196,7 @@ impl RuleState {
     }
 
     /// Verdicts to come are about instants from here on.
-    fn settled_ms(&self) -> InstantMs {
+    pub(super) fn settled_ms(&self) -> InstantMs {
         self.frontier.saturating_mul(SECOND_MS).max(NEVER)
     }
 
