@@ -2,29 +2,34 @@
 //!
 //! Refuses to know: HTTP, how rules are judged, how records are kept.
 
+mod explained;
 mod text;
 
 use std::sync::Arc;
 
 use dashboards::{BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, RulesBench};
+use rules::Question;
 
 use self::text::RuleText;
 use crate::backtest::{Bounds, Cut, Judged, Over, run_over};
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::explain::{Explained, explain_stored};
 use crate::output::told;
 use crate::progress::Progress;
+use crate::published::Questions;
 
 /// What the answers are made of.
 pub(crate) struct Bench {
     config: Arc<Config>,
     progress: Arc<Progress>,
+    questions: Questions,
 }
 
 impl Bench {
     /// Of the node of a configuration.
-    pub(crate) fn new(config: &Arc<Config>, progress: &Arc<Progress>) -> Self {
-        Self { config: Arc::clone(config), progress: Arc::clone(progress) }
+    pub(crate) fn new(config: &Arc<Config>, progress: &Arc<Progress>, questions: &Questions) -> Self {
+        Self { config: Arc::clone(config), progress: Arc::clone(progress), questions: questions.clone() }
     }
 
     /// Text of the file that a rule in use came from; empty if it is gone.
@@ -37,13 +42,31 @@ impl Bench {
 }
 
 impl RulesBench for Bench {
-    fn explain(&self, _question: &ExplainQuestion) -> Result<ExplainAnswer, BenchFault> {
-        Err(BenchFault::Failed("this node cannot explain yet: ask `watchroom explain`".to_owned()))
+    fn explain(&self, question: &ExplainQuestion) -> Result<ExplainAnswer, BenchFault> {
+        let rules = self.questions.rules().map_err(BenchFault::Busy)?;
+        let Some(info) = rules.infos().into_iter().find(|info| *info.alert == *question.alert) else {
+            return Err(BenchFault::NoRule);
+        };
+        let value = |name: &str| question.key.get(name).map_or("", String::as_str);
+        let asked = Question {
+            alert: question.alert.clone(),
+            key: info.by.iter().map(|name| format!("{name}={}", value(name))).collect(),
+            at_ms: question.at_ms,
+        };
+        let bounds = Bounds::default();
+        match explain_stored(&self.config, &rules, &asked, bounds) {
+            Err(error) => Err(BenchFault::Failed(told(&error))),
+            Ok(Explained::Refused(error)) => Err(BenchFault::Question(error.to_string())),
+            Ok(Explained::Told(explanation, cut)) => {
+                Ok(explained::answer(*explanation, cut, self.config.zone))
+            }
+        }
     }
 
     fn backtest(&self, question: &BacktestQuestion) -> Result<BacktestAnswer, BenchFault> {
         let watch = Stopwatch::start();
-        let text = RuleText::new(&question.text, &self.file_of(&question.alert));
+        let (file, known) = (self.file_of(&question.alert), Arc::clone(&self.progress.rules().infos));
+        let text = RuleText::new(&question.text, &file, &known);
         let range = question.from_ms..question.to_ms;
         let bounds = Bounds::default();
         match run_over(&self.config, &[text.file()], range, bounds) {
@@ -51,7 +74,12 @@ impl RulesBench for Bench {
             Ok(Over::Faulty(errors)) => {
                 Err(BenchFault::Text(errors.into_iter().map(|error| text.placed(error)).collect()))
             }
-            Ok(Over::Judged(judged)) => answer(question, judged, bounds, watch.elapsed_ms()),
+            Ok(Over::Judged(mut judged)) => {
+                judged
+                    .alerts
+                    .retain(|alert| alert.labels.get("alertname").is_none_or(|name| text.is_typed(name)));
+                answer(question, judged, bounds, watch.elapsed_ms())
+            }
         }
     }
 }

@@ -211,6 +211,7 @@ impl JudgeThread {
                 Question::Keys { alert, answer } => {
                     drop(answer.try_send(published::keys(&self.engine, &alert)));
                 }
+                Question::Rules { answer } => drop(answer.try_send(Arc::clone(self.engine.rules()))),
                 Question::Reload { engine, begun, answer } => {
                     if !begun.swap(true, SeqCst) {
                         drop(answer.try_send(self.reload(engine)));

@@ -78,6 +78,8 @@ impl Publisher {
 pub(crate) enum Question {
     /// The keys of a rule, by its name; the answer is `None` if there is no such rule.
     Keys { alert: String, answer: SyncSender<Option<KeysView>> },
+    /// The rules it judges by.
+    Rules { answer: SyncSender<Arc<RuleSet>> },
     /// Go on in this engine, which has judged nothing; unless the asker has given up, which the flag says.
     Reload { engine: Box<Engine>, begun: Arc<AtomicBool>, answer: SyncSender<Swapped> },
 }
@@ -107,12 +109,14 @@ impl Questions {
     pub(crate) fn keys(&self, alert: &str) -> Result<Option<KeysView>, String> {
         let (answer, answered) = sync_channel(1);
         self.put(Question::Keys { alert: alert.to_owned(), answer })?;
-        answered.recv_timeout(ANSWER_WAIT).map_err(|why| match why {
-            RecvTimeoutError::Timeout => {
-                "the judge is busy (a replay, a flood): ask again in a moment".to_owned()
-            }
-            RecvTimeoutError::Disconnected => "the judge has ended".to_owned(),
-        })
+        received(&answered)
+    }
+
+    /// Asks for the rules in use and waits for the answer.
+    pub(crate) fn rules(&self) -> Result<Arc<RuleSet>, String> {
+        let (answer, answered) = sync_channel(1);
+        self.put(Question::Rules { answer })?;
+        received(&answered)
     }
 
     /// Has the judge go on in another engine, and waits until it does.
@@ -137,6 +141,15 @@ impl Questions {
             TrySendError::Disconnected(_) => "the judge has ended".to_owned(),
         })
     }
+}
+
+fn received<T>(answered: &Receiver<T>) -> Result<T, String> {
+    answered.recv_timeout(ANSWER_WAIT).map_err(|why| match why {
+        RecvTimeoutError::Timeout => {
+            "the judge is busy (a replay, a flood): ask again in a moment".to_owned()
+        }
+        RecvTimeoutError::Disconnected => "the judge has ended".to_owned(),
+    })
 }
 
 /// The keys of a rule, by its name. `None`: there is no such rule.

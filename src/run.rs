@@ -165,7 +165,7 @@ impl Setup {
         let publisher = Publisher::new(rules, &progress, &clock);
         publisher.publish(&restored.engine);
         let sources = Sources::new(&inputs, &formats, &progress, &tellers, &reload, &questions);
-        let bench = Arc::new(Bench::new(config, &progress));
+        let bench = Arc::new(Bench::new(config, &progress, &questions));
         let deps = sources.deps(Arc::clone(&opened.reader), bench, external_url, config.zone);
         let pages = pipeline::start_pages(runtime, web, deps, &senders_rx);
         let senders = pipeline::start_senders(runtime, integrations, &tellers.outbox, &clock, &senders_rx);

@@ -2,7 +2,9 @@
 //!
 //! Refuses to know: what a rule means.
 
-use rules::{RuleError, RuleFile};
+use std::collections::HashSet;
+
+use rules::{RuleError, RuleFile, RuleInfo};
 
 /// Goes before rules that are no whole file.
 const HEAD: &str = "groups:\n- name: backtest\n  rules:\n";
@@ -20,16 +22,19 @@ pub(super) struct RuleText {
     /// Characters before each of its lines.
     columns: usize,
     typed_lines: usize,
+    /// Rules in use that were added because the typed ones name them.
+    added: Vec<String>,
 }
 
 impl RuleText {
     /// `typed`: a rule, a list of rules, or a whole rule file. `file`: the rule file that it is a part of; its time
-    /// intervals are known to the text unless that is a whole file.
-    pub(super) fn new(typed: &str, file: &str) -> Self {
+    /// intervals are known to the text unless that is a whole file. `known`: the rules in use; those that a `composite`
+    /// names, and those that these name, are judged along with it.
+    pub(super) fn new(typed: &str, file: &str, known: &[RuleInfo]) -> Self {
         let typed_lines = typed.lines().count();
         let whole = typed.lines().any(|line| line.starts_with("groups:"));
         if whole {
-            return Self { text: typed.to_owned(), lines: 0, columns: 0, typed_lines };
+            return Self { text: typed.to_owned(), lines: 0, columns: 0, typed_lines, added: Vec::new() };
         }
         let mut said = typed.lines().filter(|line| !is_remark(line));
         let is_list = said.next().is_none_or(|line| line.trim_start().starts_with("- "));
@@ -47,8 +52,18 @@ impl RuleText {
             text.push_str(line);
             text.push('\n');
         }
+        let named = if typed.contains("composite") { named(typed, known) } else { Vec::new() };
+        for line in named.iter().flat_map(|info| info.text.lines()) {
+            text.extend(["  ", line, "\n"]);
+        }
         text.push_str(&section(file, "time_intervals:"));
-        Self { text, lines: HEAD_LINES, columns: indent.len(), typed_lines }
+        let added = named.iter().map(|info| info.alert.to_string()).collect();
+        Self { text, lines: HEAD_LINES, columns: indent.len(), typed_lines, added }
+    }
+
+    /// Whether alerts of this name are of what was typed.
+    pub(super) fn is_typed(&self, alert: &str) -> bool {
+        !self.added.iter().any(|added| added == alert)
     }
 
     /// To be loaded.
@@ -62,6 +77,32 @@ impl RuleText {
         error.column = error.column.saturating_sub(self.columns).max(1);
         error
     }
+}
+
+/// The rules in use whose names stand in the text, and those whose names stand in theirs; but not those that the text
+/// says itself.
+fn named<'a>(typed: &str, known: &'a [RuleInfo]) -> Vec<&'a RuleInfo> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let typed_names: Vec<&str> = typed
+        .split("alert:")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c| !is_word(c)).find(|word| !word.is_empty()))
+        .collect();
+    let mut found: Vec<&RuleInfo> = Vec::new();
+    let mut texts = vec![typed];
+    while let Some(text) = texts.pop() {
+        let words: HashSet<&str> = text.split(|c| !is_word(c)).collect();
+        for info in known {
+            let is_new = !typed_names.contains(&&*info.alert)
+                && !found.iter().any(|known| known.alert == info.alert)
+                && info.text.starts_with("- ");
+            if is_new && words.contains(&*info.alert) {
+                found.push(info);
+                texts.push(&info.text);
+            }
+        }
+    }
+    found
 }
 
 fn is_remark(line: &str) -> bool {
@@ -91,6 +132,7 @@ mod tests {
         let text = RuleText::new(
             typed,
             "time_intervals:\n- name: day\n  time_intervals: [{times: [{start_time: '08:00', end_time: '20:00'}]}]\ngroups: []\n",
+            &[],
         );
         let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
         let found = match RuleSet::load(&[text.file()], &formats) {
@@ -116,6 +158,27 @@ mod tests {
     #[test]
     fn intervals_of_its_file_are_known() {
         check("alert: A\nkind: flatline\nexpect: seen\nwithin: 1m\nhours: [day]\nby: [channel]", "A");
+    }
+
+    #[test]
+    fn a_composite_brings_the_rules_that_it_names() {
+        let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
+        let file = "groups:\n- name: g\n  rules:\n  - alert: Down\n    kind: any\n  - alert: Quiet\n    kind: any # Down\n  - alert: Other\n    kind: any\n";
+        let known = RuleSet::load(&[RuleFile { name: "f".into(), text: file.into() }], &formats);
+        let known = known.expect("the rules are right").infos();
+        let text = RuleText::new("- alert: Both\n  kind: composite\n  expr: Quiet && !Both", "", &known);
+        assert!(
+            text.text.ends_with("  - alert: Quiet\n    kind: any # Down\n  - alert: Down\n    kind: any\n"),
+            "{}",
+            text.text
+        );
+        assert!(text.is_typed("Both") && !text.is_typed("Down") && text.is_typed("Other"));
+        let own = RuleText::new(
+            "- {alert: Quiet, kind: any}\n- {alert: Both, kind: composite, expr: Quiet}",
+            "",
+            &known,
+        );
+        assert!(own.is_typed("Quiet"), "what is typed wins over what is in use");
     }
 
     #[test]

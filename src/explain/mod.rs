@@ -146,7 +146,6 @@ impl Args {
 
 /// What came of a question of the pages.
 #[derive(Debug)]
-#[allow(dead_code, reason = "asked by the pages")]
 pub(crate) enum Explained {
     /// The question makes no sense.
     Refused(QuestionError),
@@ -159,7 +158,6 @@ pub(crate) enum Explained {
 ///
 /// # Errors
 /// Nothing is stored; a stored file is damaged.
-#[allow(dead_code, reason = "asked by the pages")]
 pub(crate) fn explain_stored(
     config: &Config,
     rules: &Arc<RuleSet>,

@@ -52,7 +52,7 @@ fn an_sre_goes_from_the_rule_to_the_reason_and_tries_a_change() {
         browser.run("location.reload()");
         browser.text().contains("▲ firing").then_some(())
     });
-    check(&["channel GHT", "in a row of at least 12", "kind: consecutive", "Settled up to"]);
+    check(&["channel GHT", "in a row of at least 12", "kind: consecutive", "Evaluations"]);
 
     let rule_page = browser.run("return location.href");
     let end =
@@ -75,7 +75,16 @@ fn an_sre_goes_from_the_rule_to_the_reason_and_tries_a_change() {
 
     browser.open(rule_page.as_str().expect("an address"));
     browser.follow("why?");
-    check(&["Why? ChannelNetworkDown"]);
+    check(&[
+        "Why? ChannelNetworkDown",
+        "▲ firing at",
+        "The numbers",
+        "Threshold count",
+        "in a row of at least 12",
+        "Lines of this key",
+    ]);
+    let bars = browser.run("return document.querySelectorAll('.bars rect').length").as_u64();
+    assert!(bars > Some(0), "the buckets are drawn");
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn numbers(
         None => "no sample yet".to_owned(),
     };
     let mut all = vec![
-        number("Settled up to", instant(keys.judged_to_ms)),
+        count("Evaluations", rule.cost.evaluations),
+        number("Last evaluated to", instant(keys.judged_to_ms)),
         number("Watermark", instant(now.watermark_ms)),
         number("History since", instant(keys.history_start_ms)),
         count("Matched", counts.matched),

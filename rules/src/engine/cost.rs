@@ -11,6 +11,8 @@ const SETTLINGS: u64 = 61;
 /// What one rule took, since the engine was told how to measure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RuleCost {
+    /// Verdicts given: instants settled, key by key. Counted, not sampled.
+    pub evaluations: u64,
     /// Records of the sample that concerned the rule.
     pub takes: u64,
     /// How long they took, without the search in the index of all rules.

@@ -417,6 +417,7 @@ impl RuleState {
 
     /// Settles bucket `s` for one key.
     fn visit(&mut self, slot: u32, s: i64, cause: &mut Cause<'_>) {
+        self.cost.evaluations += 1;
         let unit_ms = self.unit_ms();
         let (in_hours, _) = self.hours(s);
         let shape = self.shape_at(slot, s * unit_ms);
