@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         _ => args.key.clone(),
     };
     let question = Question { alert: args.rule.clone(), key, at_ms };
-    let mut engine = Engine::for_explain(Arc::clone(&rules), Arc::clone(&formats), &question)?;
+    let mut engine = Engine::for_explain(&rules, Arc::clone(&formats), &question)?;
     let known_ms = args.read(&mut engine, &config, &rules, &formats, at_ms)?;
     let mut out = output::stdout();
     if names_no_key {
@@ -165,7 +165,7 @@ pub(crate) fn explain_stored(
     bounds: Bounds,
 ) -> Result<Explained> {
     let formats = Arc::new(config.formats()?);
-    let asked = Engine::for_explain(Arc::clone(rules), Arc::clone(&formats), question);
+    let asked = Engine::for_explain(rules, Arc::clone(&formats), question);
     let mut engine = match asked {
         Ok(engine) => engine,
         Err(error) => return Ok(Explained::Refused(error)),

@@ -84,11 +84,13 @@ impl Engine {
     /// # Errors
     /// There is no such rule; the key does not fit its `by`.
     pub fn for_explain(
-        rules: Arc<RuleSet>,
+        rules: &RuleSet,
         formats: Arc<FormatSet>,
         question: &Question,
     ) -> Result<Self, QuestionError> {
-        let (rule, key) = question::resolve(&rules, &formats, question)?;
+        let (place, key) = question::resolve(rules, &formats, question)?;
+        let rules = Arc::new(rules.only(place));
+        let rule = rules.position(&question.alert).unwrap_or_default();
         let mut engine = Self::with(rules, formats, true, KEYS_MAX);
         let at_ms = question.at_ms;
         let last_ms = match engine.states[rule].shape {

@@ -122,6 +122,16 @@ impl RuleSet {
         self.rules.iter().position(|rule| *rule.alert == *alert)
     }
 
+    /// The rule at a place and those whose alerts it looks at, for somebody who asks about it alone.
+    pub(crate) fn only(&self, place: usize) -> Self {
+        let looks_at_others = self.rules.get(place).is_some_and(|rule| rule.kind.name() == "composite");
+        if looks_at_others {
+            return self.clone();
+        }
+        let one = place..(place + 1).min(self.rules.len());
+        Self { rules: self.rules[one.clone()].to_vec(), infos: self.infos[one].to_vec() }
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()

@@ -17,7 +17,7 @@ fn both(
     at_ms: i64,
 ) -> (Explanation, Vec<Arc<Alert>>) {
     let question = Question { alert: "A".to_owned(), key: key.to_vec(), at_ms };
-    let asked = Engine::for_explain(Arc::clone(rules), Arc::clone(formats), &question);
+    let asked = Engine::for_explain(rules, Arc::clone(formats), &question);
     let mut asked = asked.unwrap_or_else(|error| panic!("{error}"));
     asked.judge(batch, &mut Vec::new());
     let explanation = asked.explain(None).expect("it was asked");
@@ -196,7 +196,7 @@ fn questions_that_make_no_sense_are_refused() {
     let ask = |alert: &str, key: &[&str]| -> QuestionError {
         let key = key.iter().map(|&text| text.to_owned()).collect();
         let question = Question { alert: alert.to_owned(), key, at_ms: 0 };
-        Engine::for_explain(Arc::clone(&rules), Arc::clone(&formats), &question).expect_err("it is refused")
+        Engine::for_explain(&rules, Arc::clone(&formats), &question).expect_err("it is refused")
     };
     let found = [
         ask("B", &[]).to_string(),
@@ -219,7 +219,7 @@ fn silence_is_explained_when_it_is_known_that_nothing_came() {
     let ask = |known_ms: Option<i64>| {
         let question =
             Question { alert: "A".to_owned(), key: vec!["GHT".to_owned()], at_ms: streams::START + 300_000 };
-        let mut engine = Engine::for_explain(Arc::clone(&rules), Arc::clone(&formats), &question).unwrap();
+        let mut engine = Engine::for_explain(&rules, Arc::clone(&formats), &question).unwrap();
         engine.judge(&batch, &mut Vec::new());
         engine.explain(known_ms).expect("it was asked")
     };
