@@ -100,7 +100,8 @@ impl<W: Write> Page<'_, W> {
         self.line("verdict", &reason.text)?;
         let thresholds: Vec<String> =
             reason.thresholds.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        self.line("threshold", &thresholds.join(", "))?;
+        let row = reason.threshold_row.as_ref().map_or_else(String::new, |row| format!("; row {row}"));
+        self.line("threshold", &format!("{}{row}", thresholds.join(", ")))?;
         if let Some(window) = told.window {
             let records = match told.records.len() {
                 0 => String::new(),

@@ -190,7 +190,7 @@ impl RuleState {
         let held = self.keys.find(key);
         let slot = held.unwrap_or_else(|| {
             let new = Key::new(self.memory());
-            self.keys.insert(key, new, true)
+            self.insert_key(key, new, true)
         });
         let active = self
             .keys

@@ -81,6 +81,13 @@ fn check(
     Ok(())
 }
 
+/// A rule with another `count` for GHT from an instant on, if it has one.
+fn with_row(text: String, row: Option<(u32, i64)>, span: i64) -> String {
+    let Some((count, share)) = row.filter(|_| text.contains("        count: ")) else { return text };
+    let from = record::rfc3339_ms(streams::START + share * span / 1_000);
+    format!("{text}        thresholds:\n          - {{channel: GHT, count: {count}, valid_from: {from}}}\n")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -95,7 +102,9 @@ proptest! {
         jitters in prop::collection::vec(0..100_000i64, 1..50),
         disorder in 0..3usize,
         instants in prop::collection::vec((0..1_300i64, any::<bool>()), 1..6),
+        row in prop_oneof![1 => Just(None), 2 => (1..6u32, 0..1_000i64).prop_map(Some)],
     ) {
+        let text = with_row(text, row.filter(|_| by_channel), span);
         let jitter = [1, rule.lateness, rule.lateness * 3 + 1_000][disorder];
         let events = streams::arrival(events, &jitters, jitter);
         let (rules, formats, batch) = streams::loaded(&text, by_channel, &events);
@@ -115,7 +124,9 @@ proptest! {
         jitters in prop::collection::vec(0..100_000i64, 1..50),
         disorder in 0..3usize,
         instants in prop::collection::vec(-500..14_000i64, 1..6),
+        row in prop_oneof![1 => Just(None), 2 => (1..4u32, 0..1_000i64).prop_map(Some)],
     ) {
+        let text = with_row(text, row.filter(|_| by_channel), 14_000);
         let jitter = [1, rule.lateness, rule.lateness * 3 + 3_000][disorder];
         let entries = things::file(events, &jitters, jitter);
         let (rules, formats) = things::load(&text);

@@ -34,7 +34,7 @@ impl RuleState {
     /// What a key shows at a decided instant.
     pub(super) fn told(&mut self, slot: u32, at_ms: InstantMs, active: bool, reason: &Reason) -> Told {
         let mut told = Told::default();
-        match self.shape {
+        match self.shape_at(slot, at_ms) {
             Shape::Window(window) => {
                 let s = at_ms.div_euclid(window.unit_ms);
                 let (inside, _) = self.hours(s);
