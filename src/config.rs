@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use chrono_tz::Tz;
@@ -210,6 +211,12 @@ impl Config {
     pub(crate) fn rule_paths(&self) -> Option<Vec<PathBuf>> {
         let default = || Path::new("rules.d").is_dir().then(|| vec![PathBuf::from("rules.d")]);
         self.rule_files.clone().or_else(default)
+    }
+
+    /// How often rule files are looked at, if they are.
+    pub(crate) fn rules_watch(&self) -> Option<Duration> {
+        let seconds = u64::from(self.rules_watch_interval_s);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
     /// The rules in the binary.

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ingest::Senders;
@@ -126,8 +125,6 @@ impl Setup {
         runtime: &Runtime,
     ) -> Result<Self> {
         let dir = &config.data_dir;
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
         let clock = system_clock();
         let progress = Arc::new(Progress::new());
         progress.set_trouble("start", Some("replaying the journal".to_owned()));
@@ -143,8 +140,7 @@ impl Setup {
         let inputs = Inputs::bind(runtime, config, &formats, &clock, &tails, &shutdown_rx)?;
         let (questions, asked) = questions();
         let reload = Reload::new(config, &inputs, start_rules, &formats, &questions, &clock);
-        let watch = Some(u64::from(config.rules_watch_interval_s)).filter(|seconds| *seconds > 0);
-        let reload = pipeline::start_reload(runtime, reload, watch.map(Duration::from_secs), &senders_rx)?;
+        let reload = pipeline::start_reload(runtime, reload, config.rules_watch(), &senders_rx)?;
         let web = bind_pages(config, runtime)?;
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));

@@ -69,10 +69,14 @@ impl Trigger {
     }
 }
 
+/// What stands before the rule that drills change.
+const EXTRA: &str = "  # changed by drills";
+
 /// A node, up or down.
 #[derive(Debug)]
 pub struct Node {
     config: PathBuf,
+    rules: PathBuf,
     data: PathBuf,
     log: PathBuf,
     child: Option<Child>,
@@ -95,7 +99,9 @@ impl Node {
     /// # Errors
     /// The disk.
     pub fn with_data(scratch: &Scratch, data: &Path, more: &str, trigger: Trigger) -> Result<Self> {
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules.d/network.yaml");
+        // A copy: drills change it.
+        let rules = scratch.path("rules.yaml");
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules.d/network.yaml"), &rules)?;
         let text = format!(
             "data_dir: {}\nweb: {{listen_address: \"127.0.0.1:0\"}}\nrule_files: [{}]\n{more}\n",
             data.display(),
@@ -105,6 +111,7 @@ impl Node {
         fs::write(&config, text)?;
         Ok(Self {
             config,
+            rules,
             data: data.to_path_buf(),
             log: scratch.path("node.log"),
             child: None,
@@ -232,7 +239,24 @@ impl Node {
         Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
     }
 
-    /// Lets it read its certificates again.
+    /// Changes a rule that nothing concerns, to and fro, and lets the node read its rules again.
+    ///
+    /// # Errors
+    /// The disk; it is not up.
+    pub fn change_rules(&self) -> Result<()> {
+        let text = fs::read_to_string(&self.rules)?;
+        let (own, extra) = text.split_once(EXTRA).unwrap_or((&text, ""));
+        let within = if extra.contains("1m") { "2m" } else { "1m" };
+        let rule = format!(
+            "{{alert: Extra, kind: frequency, mode: shadow, where: 'module == \"nobody\"', count: 9, within: {within}}}"
+        );
+        let next = self.rules.with_extension("next");
+        fs::write(&next, format!("{own}{EXTRA}\n  - name: extra\n    rules:\n      - {rule}\n"))?;
+        fs::rename(&next, &self.rules)?;
+        self.reload()
+    }
+
+    /// Lets it read its rules and certificates again.
     ///
     /// # Errors
     /// It is not up.

@@ -142,7 +142,12 @@ fn k13_segment_given_back() {
 
 #[test]
 fn k15_within_a_reload() {
-    drill_with("K15", 0, "", takes_all(), Node::reload);
+    drill_with("K15", 0, "", takes_all(), Node::change_rules);
+}
+
+#[test]
+fn k17_rules_changed_no_snapshot_taken() {
+    drill_with("K17", 0, "", takes_all(), Node::change_rules);
 }
 
 #[test]
