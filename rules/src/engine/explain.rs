@@ -134,12 +134,10 @@ impl Engine {
     pub fn seen_keys(&self) -> Vec<SeenKey> {
         let asked = self.states.iter().find_map(|state| Some((state, state.probe.as_ref()?)));
         let Some((state, probe)) = asked else { return Vec::new() };
-        let one = |(key, (matches, last)): (&Box<[u8]>, &(u64, InstantMs))| SeenKey {
-            labels: state.labels_of(key).into_iter().collect(),
-            matches: *matches,
-            last: *last,
-        };
-        let mut keys: Vec<SeenKey> = probe.seen.iter().map(one).collect();
+        let mut keys: Vec<SeenKey> = Vec::with_capacity(probe.seen.len());
+        for (key, &(matches, last)) in &probe.seen {
+            keys.push(SeenKey { labels: state.labels_of(key).into_iter().collect(), matches, last });
+        }
         keys.sort_by(|a, b| b.matches.cmp(&a.matches).then_with(|| a.labels.cmp(&b.labels)));
         keys
     }
