@@ -49,6 +49,10 @@ struct AlertPage {
     text: String,
     count: String,
     thresholds: Vec<(String, String)>,
+    /// Of `thresholds`; empty: the rule's own.
+    row: String,
+    /// The rule, if it is still in use: a link.
+    rule: Option<String>,
     gate: String,
     bars: Option<Bars>,
     distinct: Vec<String>,
@@ -95,6 +99,8 @@ fn alert_page(app: &App, alert: &Alert) -> AlertPage {
         text: reason.text.clone(),
         count: text::grouped(reason.count),
         thresholds: pairs(&reason.thresholds),
+        row: reason.threshold_row.clone().unwrap_or_default(),
+        rule: (deps.rules)().find(&view.name).map(|_| text::percent_encoded(&view.name)),
         gate: reason.gate.clone(),
         bars: Bars::new(reason, deps.zone),
         distinct: reason.distinct.clone(),

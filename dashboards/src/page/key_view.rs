@@ -22,6 +22,8 @@ pub(crate) struct KeyRow {
     /// What is compared.
     pub(crate) measured: String,
     pub(crate) thresholds: Vec<(String, String)>,
+    /// The row of `thresholds` that they come from; empty: the rule itself.
+    pub(crate) row: String,
     pub(crate) why: String,
     pub(crate) gate: String,
     pub(crate) last_match: String,
@@ -66,6 +68,7 @@ impl KeyRow {
             alert_id: key.alert_id.clone(),
             measured: reason.value.clone().unwrap_or_else(|| text::grouped(reason.count)),
             thresholds: super::rules::pairs(reason.thresholds.iter()),
+            row: reason.threshold_row.clone().unwrap_or_default(),
             why: reason.text.clone(),
             gate: reason.gate.clone(),
             last_match: key.last_match_ms.map(|at_ms| times::full(at_ms, zone)).unwrap_or_default(),

@@ -137,6 +137,7 @@ impl AnswerView {
             .into_iter()
             .filter_map(|(name, at_ms)| Some((name.to_owned(), times::full(at_ms?, zone))))
             .collect();
+        facts.extend(reason.threshold_row.iter().map(|row| ("Threshold's row".to_owned(), row.clone())));
         facts.extend(answer.facts.iter().cloned());
         let mut viewer = Viewer::new(&app.deps.formats);
         let samples = reason.samples.iter().map(|sample| SampleView {

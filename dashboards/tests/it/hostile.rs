@@ -145,6 +145,7 @@ fn in_every_field_of_a_rule() {
             text: text.clone(),
             value: Some(text.clone()),
             thresholds: labels(),
+            threshold_row: Some(text.clone()),
             distinct: vec![text.clone()],
             distinct_count: 1,
             orders: vec![text.clone()],

@@ -77,6 +77,7 @@ fn alerts() {
     check("/alerts", 200, &["NetworkTroubleTotal", "◌ pending", "✓ resolved", "shadow", "31 of at least 25"]);
     let words = [
         "critical",
+        "href=\"../rules/ChannelNetworkDown\"",
         "12 in a row of at least 12",
         "Affected orders: 128",
         "href=\"../orders/CEX1607220005751\"",

@@ -569,7 +569,13 @@ fn ask_keys(alert: &str) -> Result<Option<KeysView>, String> {
         alert_id: None,
         active_ms: state.map(|_| NOW_MS - 12_000),
         last_match_ms: Some(NOW_MS - 7_000),
-        reason: Reason { count, text: format!("{count} in a row of at least 12"), ..Reason::default() },
+        reason: Reason {
+            count,
+            text: format!("{count} in a row of at least 12"),
+            thresholds: map(&[("count", "12")]),
+            threshold_row: (channel == "UMP").then(|| "2 (network.yaml:14)".to_owned()),
+            ..Reason::default()
+        },
     };
     match alert {
         "ChannelNetworkDown" => Ok(Some(KeysView {
