@@ -7,7 +7,10 @@ mod text;
 
 use std::sync::Arc;
 
-use dashboards::{BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, RulesBench};
+use chrono_tz::Tz;
+use dashboards::{
+    BacktestAnswer, BacktestQuestion, BenchFault, ExplainAnswer, ExplainQuestion, RulesBench, times,
+};
 use rules::Question;
 
 use self::text::RuleText;
@@ -78,7 +81,7 @@ impl RulesBench for Bench {
                 judged
                     .alerts
                     .retain(|alert| alert.labels.get("alertname").is_none_or(|name| text.is_typed(name)));
-                answer(question, judged, bounds, watch.elapsed_ms())
+                answer(question, judged, bounds, watch.elapsed_ms(), self.config.zone)
             }
         }
     }
@@ -89,11 +92,12 @@ fn answer(
     judged: Judged,
     bounds: Bounds,
     took_ms: u64,
+    zone: Tz,
 ) -> Result<BacktestAnswer, BenchFault> {
     let Some((first_ms, last_ms)) = judged.held_ms else {
         return Err(BenchFault::Question("nothing is stored yet: there is no past to judge".to_owned()));
     };
-    let instant = record::rfc3339_ms;
+    let instant = |at_ms| times::seconds(at_ms, zone);
     let cut = match judged.cut {
         Some(Cut::Records) => Some(format!(
             "Only the first {} records of this time were judged: choose a shorter time, or run `watchroom backtest`.",

@@ -20,12 +20,16 @@ pub(super) fn answer(told: Explanation, cut: Option<Cut>, zone: Tz) -> ExplainAn
         State::Firing => "firing",
     };
     let on = told.episode;
+    let sentence = format!("{} {}.", told.alert, told.text);
+    // What the sentence says is not said again.
+    let gates =
+        told.gates.into_iter().map(|gate| gate.text).filter(|gate| !sentence.contains(gate)).collect();
     ExplainAnswer {
-        sentence: told.text,
+        sentence,
         state: state.to_owned(),
         labels: told.labels,
         reason: told.reason,
-        gates: told.gates.into_iter().map(|gate| gate.text).collect(),
+        gates,
         active_ms: on.as_ref().map(|episode| episode.active_at),
         fired_ms: on.as_ref().and_then(|episode| episode.fired_at),
         ended_ms: on.as_ref().and_then(|episode| episode.ended_at),

@@ -107,7 +107,7 @@ pub(crate) async fn one(State(app): State<App>, Path(name): Path<String>) -> Res
         alerts: alerts.iter().map(|alert| AlertView::new(alert, now_ms, zone)).collect(),
         alerts_more,
         explain: ExplainForm::first(rule, &keys, until_ms, zone),
-        backtest: BacktestForm::first(&app, rule, until_ms - BACKTEST_MS, until_ms, zone),
+        backtest: BacktestForm::first(&app, rule, now_ms - BACKTEST_MS, now_ms, zone),
         head,
     };
     render(StatusCode::OK, &page)

@@ -219,7 +219,12 @@ impl AnswerView {
 impl BacktestRow {
     fn new(alert: &Alert, zone: Tz) -> Self {
         let label = |name: &str| alert.labels.get(name).cloned().unwrap_or_default();
-        let instant = |at_ms: Option<InstantMs>| at_ms.map(|at_ms| times::full(at_ms, zone));
+        let day = times::date(alert.active_ms, zone);
+        // The day is said once.
+        let instant = |at_ms: Option<InstantMs>| match at_ms {
+            Some(at_ms) if times::date(at_ms, zone) == day => Some(times::clock(at_ms, zone)),
+            other => other.map(|at_ms| times::full(at_ms, zone)),
+        };
         let hidden = ["alertname", "severity", "class"];
         let lasted = alert.ended_ms.map(|ended_ms| times::duration(ended_ms - alert.active_ms));
         Self {

@@ -149,7 +149,6 @@ fn one_rule_with_its_keys() {
         "○ inactive",
         "3 in a row of at least 12",
         "row 2 (network.yaml:14)",
-        "the rule's own",
         "explain?at=2016-07-22%2018%3A15%3A23.999&#38;key.channel=GHT",
         "<dt>Evaluations</dt><dd>3\u{202f}600</dd>",
         "Last evaluated to",
