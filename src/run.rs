@@ -15,6 +15,7 @@ use record::{FormatSet, Lsn};
 use rules::RuleSet;
 use sinks::alert_book::AlertBook;
 use sinks::notification::Scene;
+use sinks::notifier::Integration;
 use sinks::outbox::{Outbox, OutboxConfig, OutboxHandle};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -145,11 +146,7 @@ impl Setup {
         let web_address = web.local_addr()?;
         let external_url = config.web.external_url.clone().unwrap_or_else(|| format!("http://{web_address}"));
 
-        let scene = Scene { external_url: external_url.clone(), zone: config.zone };
-        let integrations = sinks::notifier::integrations(&config.receivers, &scene)?;
-        let routes = integrations.iter().map(|i| i.route.clone()).collect();
-        let outbox = Outbox::open(&dir.join("outbox.db"), OutboxConfig::default(), routes)?;
-        let outbox = OutboxHandle::new(outbox);
+        let (integrations, outbox) = open_outbox(config, &external_url)?;
         let tellers = Tellers { book: AlertBook::default(), outbox, clock: Arc::clone(&clock) };
 
         let durable_lsn = opened.next_lsn - 1;
@@ -285,6 +282,15 @@ impl Setup {
             behind,
         }))
     }
+}
+
+/// Who is told, and the file of what they are told.
+fn open_outbox(config: &Config, external_url: &str) -> Result<(Vec<Integration>, OutboxHandle)> {
+    let scene = Scene { external_url: external_url.to_owned(), zone: config.zone };
+    let integrations = sinks::notifier::integrations(&config.receivers, &scene)?;
+    let routes = integrations.iter().map(|integration| integration.route.clone()).collect();
+    let outbox = Outbox::open(&config.data_dir.join("outbox.db"), OutboxConfig::default(), routes)?;
+    Ok((integrations, OutboxHandle::new(outbox)))
 }
 
 fn bind_pages(config: &Config, runtime: &Runtime) -> Result<tokio::net::TcpListener> {

@@ -21,9 +21,11 @@ pub(super) fn answer(told: Explanation, cut: Option<Cut>, zone: Tz) -> ExplainAn
     };
     let on = told.episode;
     let sentence = format!("{} {}.", told.alert, told.text);
-    // What the sentence says is not said again.
-    let gates =
-        told.gates.into_iter().map(|gate| gate.text).filter(|gate| !sentence.contains(gate)).collect();
+    let mut gates: Vec<String> = told.gates.into_iter().map(|gate| gate.text).collect();
+    // A single one stands in the sentence.
+    if gates.len() == 1 && gates.iter().all(|gate| sentence.contains(gate)) {
+        gates.clear();
+    }
     ExplainAnswer {
         sentence,
         state: state.to_owned(),
