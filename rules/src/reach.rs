@@ -25,7 +25,17 @@ impl RuleSet {
     /// That of a rule; `None`: there is no such rule.
     pub fn reach(&self, alert: &str) -> Option<Reach> {
         let rule = self.rules.iter().find(|rule| *rule.alert == *alert)?;
-        Some(reach(rule))
+        let own = reach(rule);
+        if rule.kind.name() != "composite" {
+            return Some(own);
+        }
+        // It looks at the alerts of others, and they at records.
+        let others = self.rules.iter().map(reach);
+        Some(others.fold(own, |sum, other| Reach {
+            back_ms: sum.back_ms.max(own.back_ms.saturating_add(other.back_ms)),
+            ahead_ms: sum.ahead_ms.max(own.ahead_ms.saturating_add(other.ahead_ms)),
+            lateness_ms: sum.lateness_ms.max(other.lateness_ms),
+        }))
     }
 }
 
@@ -53,4 +63,31 @@ fn reach(rule: &Rule) -> Reach {
     let back_ms = looked_ms + looked_ms.min(MORE_MAX_MS) + 2 * waits_ms + rule.lateness_ms + 120_000;
     let bucket_ms = within_ms / 5 + 2_000;
     Reach { back_ms, ahead_ms: bucket_ms + waits_ms + rule.lateness_ms, lateness_ms: rule.lateness_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use record::FormatSet;
+
+    use crate::{RuleFile, RuleSet};
+
+    /// How far back rules look, in seconds, besides what is read anyway.
+    fn check(rule: &str, expect_s: i64) {
+        let formats = Arc::new(FormatSet::shipped(chrono_tz::UTC));
+        let text = format!("groups: [{{name: g, rules: [{{alert: A, lateness: 0, {rule}}}]}}]");
+        let rules = RuleSet::load(&[RuleFile { name: "r".into(), text }], &formats).unwrap();
+        assert_eq!(rules.reach("A").unwrap().back_ms, (expect_s + 120) * 1_000, "{rule}");
+        assert_eq!(rules.reach("B"), None);
+    }
+
+    #[test]
+    fn rules_look_back_as_far_as_their_kind_says() {
+        check("kind: frequency, count: 2, within: 10m", 1_200);
+        check("kind: frequency, count: 2, within: 10m, for: 1m, keep_firing_for: 2m", 1_560);
+        check("kind: sustained, count: 2, every: 1m, within: 10m", 1_440);
+        check("kind: spike, factor: 2, within: 10m, offset: [1d]", 86_400 + 1_200 + 3_600);
+        check("kind: new_value, field: channel, remember: 2d, learn: 1d", 2 * 86_400 + 3_600 + 3_600);
+    }
 }
