@@ -227,13 +227,15 @@ impl JudgeThread {
         let watch = Stopwatch::start();
         let mut left = Box::new(std::mem::replace(&mut self.engine, *fresh));
         let Reloaded { report, mut transitions } = self.engine.take_over(&mut left);
+        let moved_ns = watch.elapsed_ns();
         self.publisher.change(self.engine.rules());
         self.tellers.tell(&mut transitions);
+        let told_ns = watch.elapsed_ns();
         kill_point("K17");
         let (engine, tellers, judged, lsn) = (&self.engine, &self.tellers, &self.progress.judged, self.lsn);
         self.snapshots.now(lsn, || copy(engine, lsn, tellers, judged.load(Relaxed)));
         self.publisher.publish(&self.engine);
-        Swapped { report, held_up_ns: watch.elapsed_ns(), left }
+        Swapped { report, held_up_ns: [moved_ns, told_ns, watch.elapsed_ns()], left }
     }
 
     fn snapshot_when_due(&mut self) {

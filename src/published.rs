@@ -88,8 +88,8 @@ pub(crate) enum Question {
 pub(crate) struct Swapped {
     /// What became of the rules' states.
     pub(crate) report: RestoreReport,
-    /// How long no line was judged.
-    pub(crate) held_up_ns: u64,
+    /// How long no line was judged, after moving the states, telling what ended, and all of it.
+    pub(crate) held_up_ns: [u64; 3],
     /// What is left of the engine before: to be dropped where nobody waits.
     pub(crate) left: Box<Engine>,
 }

@@ -266,12 +266,16 @@ fn say(Swapped { report, held_up_ns, left }: &Swapped) -> String {
     for rule in &report.added {
         tracing::info!("rules: `{rule}` is new: it starts with nothing");
     }
+    let [moved, told, all] = held_up_ns;
     format!(
-        "{} rules go on, {} changed, {} new, {} removed; the judge was held up for {} µs",
+        "{} rules go on, {} changed, {} new, {} removed; the judge was held up for {} µs: {} to move the states, {} to tell what ended, {} for the snapshot",
         report.kept.len(),
         report.changed.len(),
         report.added.len(),
         report.removed.len(),
-        held_up_ns / 1_000
+        all / 1_000,
+        moved / 1_000,
+        (told - moved) / 1_000,
+        (all - told) / 1_000
     )
 }
