@@ -1,15 +1,17 @@
-//! `watchroom check`: configuration and rule files, every error with file, line, column and what to do.
+//! `watchroom check`: configuration and rule files, every error with file, line, column and what to do; then lints.
 //!
-//! Refuses to know: what makes a rule right.
+//! Refuses to know: what makes a rule right, what is probably not meant.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rules::{RuleError, RuleSet};
+use rules::{LINTS, Lint, RuleError, RuleSet};
+use serde_json::json;
 
-use crate::cli::EXIT_FOUND;
+use crate::cli::{EXIT_FOUND, EXIT_LINT};
 use crate::config::Config;
 use crate::output;
 
@@ -19,16 +21,34 @@ pub(crate) struct Args {
     /// Rule files or folders; default: those of the configuration
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Which lints: `none`; `default` (likely mistakes); `all` (also style: summaries, classes, plain patterns, wide
+    /// keys); or names, with commas between
+    #[arg(long, value_name = "WHICH", default_value = "default", value_delimiter = ',', value_parser = lint_names())]
+    lint: Vec<String>,
+    /// One JSON object for each error and lint, on stdout
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     config: crate::cli::ConfigArg,
 }
 
-/// Checks; exit code 0 when all is well, 1 when errors were found.
+fn lint_names() -> Vec<&'static str> {
+    ["none", "default", "all"].into_iter().chain(LINTS.iter().map(|lint| lint.name)).collect()
+}
+
+/// Checks; exit code 0 when all is well, 1 when errors were found, 3 when only lints were.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let config = match Config::load(args.config.config.as_deref()) {
         Ok(config) => config,
         Err(error) if args.config.config.is_some() => {
-            output::note(&output::told(&error));
+            if args.json {
+                let mut out = output::stdout();
+                let message = output::told(&error);
+                writeln!(out, "{}", json!({ "severity": "error", "name": "config", "message": message }))?;
+                out.flush()?;
+            } else {
+                output::note(&output::told(&error));
+            }
             return Ok(ExitCode::from(EXIT_FOUND));
         }
         Err(error) => return Err(error),
@@ -36,16 +56,57 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let formats = Arc::new(config.formats()?);
     let files =
         if args.paths.is_empty() { config.rule_files()? } else { crate::lines::rule_files(&args.paths)? };
-    match RuleSet::load(&files, &formats) {
-        Ok(rules) => {
-            output::note(&format!("ok: {} rules in {} files", rules.infos().len(), files.len()));
-            for rule in rules.infos() {
-                output::note(&format!("  {} ({}): {}", rule.alert, rule.kind, rule.summary));
+    let now_ms = crate::clock::now_ms();
+    let (rules, mut lints) = match RuleSet::lint(&files, &formats, now_ms) {
+        Ok(found) => found,
+        Err(errors) if args.json => {
+            let mut out = output::stdout();
+            for error in &errors {
+                let RuleError { file, line, column, message } = error;
+                let object = json!({ "severity": "error", "file": file, "line": line, "column": column, "message": message });
+                writeln!(out, "{object}")?;
             }
-            Ok(ExitCode::SUCCESS)
+            out.flush()?;
+            return Ok(ExitCode::from(EXIT_FOUND));
         }
-        Err(errors) => Ok(complain_all(&errors)),
+        Err(errors) => return Ok(complain_all(&errors)),
+    };
+    lints.retain(|lint| args.wants(lint));
+    if args.json {
+        print_json(&lints)?;
+    } else {
+        lints.iter().for_each(|lint| output::note(&lint.to_string()));
+        let noun = if lints.len() == 1 { "lint" } else { "lints" };
+        let so = if lints.is_empty() { String::new() } else { format!(", {} {noun}", lints.len()) };
+        output::note(&format!("ok: {} rules in {} files{so}", rules.infos().len(), files.len()));
+        for rule in rules.infos() {
+            output::note(&format!("  {} ({}): {}", rule.alert, rule.kind, rule.summary));
+        }
     }
+    Ok(if lints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LINT) })
+}
+
+impl Args {
+    fn wants(&self, lint: &Lint) -> bool {
+        let is_style = LINTS.iter().any(|spec| spec.name == lint.name && spec.style);
+        self.lint.iter().any(|which| match &**which {
+            "all" => true,
+            "default" => !is_style,
+            name => name == lint.name,
+        })
+    }
+}
+
+fn print_json(lints: &[Lint]) -> Result<()> {
+    let mut out = output::stdout();
+    for Lint { file, line, column, name, message } in lints {
+        let object = json!({
+            "severity": "lint", "file": file, "line": line, "column": column, "name": name, "message": message,
+        });
+        writeln!(out, "{object}")?;
+    }
+    out.flush()?;
+    Ok(())
 }
 
 /// All errors on stderr, one a line, and the exit code for it.

@@ -1,4 +1,4 @@
-//! Subcommands and their arguments. Exit codes: 0 fine, 1 found something, 2 wrong use.
+//! Subcommands and their arguments. Exit codes: 0 fine, 1 found something, 2 wrong use, 3 lint only.
 //!
 //! Refuses to know: how any command does its work.
 
@@ -12,6 +12,9 @@ use clap::{Parser, Subcommand};
 pub(crate) const EXIT_WRONG_USE: u8 = 2;
 /// The command found what it looks for: errors in a rule file, a line that does not parse.
 pub(crate) const EXIT_FOUND: u8 = 1;
+
+/// `check` found only what is probably not meant.
+pub(crate) const EXIT_LINT: u8 = 3;
 
 /// Real-time alerting and log-analysis pipeline for payment and order platforms.
 #[derive(Debug, Parser)]
@@ -45,7 +48,9 @@ enum Command {
     )]
     Parse(crate::parse::Args),
     /// Check configuration and rule files
-    #[command(after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --config watchroom.yaml")]
+    #[command(
+        after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --lint all --json rules.d\n  watchroom check --config watchroom.yaml"
+    )]
     Check(crate::check::Args),
     /// Print the JSON Schema of rule files, for editors
     #[command(after_help = "Examples:\n  watchroom schema rules > rules.schema.json")]

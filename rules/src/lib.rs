@@ -33,4 +33,4 @@ pub use index::{Hit, RuleIndex};
 pub use merge::{Coordinator, Partial, PartialError, Worker, WorkerName};
 pub use reach::Reach;
 pub use reference::{rule_file_schema, with_sections};
-pub use spec::{RuleError, RuleFile, RuleInfo, RuleSet};
+pub use spec::{LINTS, Lint, LintSpec, RuleError, RuleFile, RuleInfo, RuleSet};

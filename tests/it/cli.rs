@@ -90,3 +90,47 @@ fn the_documented_configuration_loads() {
     let (code, _, err) = watchroom(&["check", "--config", &path.display().to_string()]);
     assert_eq!(code, 0, "{err}");
 }
+
+#[test]
+fn check_tells_lints_from_errors() {
+    let dir = Dir::new("lint");
+    let rule = |keys: &str| format!("groups:\n- name: g\n  rules:\n  - {{alert: A, kind: any, {keys}}}\n");
+    let check = |text: &str, flags: &[&str]| {
+        let path = dir.write("r.yaml", text).display().to_string();
+        watchroom(&[&["check"], flags, &[&path]].concat())
+    };
+    let never = rule("where: success && !success");
+    let (code, out, err) = check(&never, &[]);
+    assert_eq!((code, &*out), (3, ""), "{err}");
+    assert!(
+        err.contains("r.yaml:4:34: lint never-holds: ") && err.contains("ok: 1 rules in 1 files, 1 lint"),
+        "{err}"
+    );
+    assert_eq!(check(&never, &["--lint", "none"]).0, 0);
+    assert_eq!(check(&never, &["--lint=same-meaning,for-too-long"]).0, 0);
+    assert_eq!(check(&never, &["--lint=same-meaning,never-holds"]).0, 3);
+    assert_eq!(check(&never, &["--lint=nosuch"]).0, 2);
+    let (code, out, err) = check(&never, &["--json"]);
+    assert_eq!((code, &*err), (3, ""), "{out}");
+    let object: Value = serde_json::from_str(&out).expect("one object");
+    assert_eq!(
+        (&object["severity"], &object["name"], &object["line"]),
+        (&"lint".into(), &"never-holds".into(), &4.into())
+    );
+    let plain = rule("where: success");
+    assert_eq!(check(&plain, &[]).0, 0, "style is looked for only when asked");
+    let (code, _, err) = check(&plain, &["--lint", "all"]);
+    assert!(code == 3 && err.contains("lint no-summary"), "{err}");
+    let (code, out, _) = check(&rule("wehre: success"), &["--json", "--lint", "all"]);
+    assert!(
+        code == 1 && out.contains("\"severity\":\"error\"") && out.contains("did you mean `where`?"),
+        "{out}"
+    );
+}
+
+#[test]
+fn the_shipped_rules_are_what_they_should_be() {
+    let (code, _, err) =
+        watchroom(&["check", "--lint", "all", concat!(env!("CARGO_MANIFEST_DIR"), "/rules.d")]);
+    assert_eq!(code, 0, "{err}");
+}

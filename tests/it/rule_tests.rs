@@ -122,3 +122,18 @@ fn junit_is_well_formed_and_escaped() {
     let xml = std::fs::read_to_string(&junit).expect("written");
     assert!(xml.contains("tests=\"1\" failures=\"1\"") && xml.contains("channel=&quot;GHT&quot;"), "{xml}");
 }
+
+#[test]
+fn the_example_of_the_rules_page_passes() {
+    let page = include_str!("../../docs/rules.md");
+    let examples = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    let examples: Vec<&str> = examples.filter(|text| text.starts_with("rule_files:")).collect();
+    assert!(!examples.is_empty(), "the page shows how rules are tested");
+    for text in examples {
+        let dir = Dir::new("page");
+        let text = text.replace("../network.yaml", RULES);
+        let path = dir.write("test.yaml", &text).display().to_string();
+        let (code, out, err) = watchroom(&["test", &path]);
+        assert_eq!(code, 0, "{out}{err}\n{text}");
+    }
+}

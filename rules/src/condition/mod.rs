@@ -31,10 +31,14 @@ mod cidr;
 pub(crate) mod duration;
 mod function;
 pub(crate) mod literal;
+pub(crate) mod logic;
 pub(crate) mod nearest;
 mod parse;
 mod pattern;
 pub(crate) mod reference;
+#[cfg(test)]
+mod round_trip;
+pub(crate) mod simpler;
 mod syntax;
 pub(crate) mod test;
 pub(crate) mod text;

@@ -262,6 +262,8 @@ impl<'a> Grammar<'a> {
             named => named?,
         };
         match name {
+            // In backticks it is a field, whatever its name.
+            _ if text.starts_with('`') => {}
             "true" => return Ok((rest, expr(ExprKind::Bool(true)))),
             "false" => return Ok((rest, expr(ExprKind::Bool(false)))),
             "null" => {

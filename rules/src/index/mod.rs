@@ -10,7 +10,7 @@ mod key;
 mod lookup;
 mod posting;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod share;
 mod table;
 #[cfg(test)]

@@ -44,6 +44,7 @@ fn section(name: &str, formats: &FormatSet) -> Option<String> {
         "operators" => conditions::operators(),
         "functions" => conditions::functions(),
         "bounds of conditions" => conditions::bounds(),
+        "lints" => tables::lints(),
         "fields" => tables::fields(formats),
         _ => return None,
     })

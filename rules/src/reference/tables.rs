@@ -5,6 +5,7 @@ use record::FormatSet;
 use super::{grouped, table};
 use crate::condition::duration::UNITS;
 use crate::rule::PLACES;
+use crate::spec::LINTS;
 use crate::spec::keys::{self, Key, MAX_BOUND, Need, Value};
 use crate::spec::kinds;
 
@@ -146,4 +147,13 @@ pub(super) fn fields(formats: &FormatSet) -> String {
         row
     });
     table(&head, rows)
+}
+
+/// What `watchroom check` looks for besides faults.
+pub(super) fn lints() -> String {
+    let rows = LINTS.iter().map(|lint| {
+        let when = if lint.style { "`all`" } else { "`default`" };
+        vec![format!("`{}`", lint.name), lint.about.to_owned(), when.to_owned()]
+    });
+    table(&["lint", "finds", "looked for with"], rows)
 }

@@ -10,6 +10,7 @@ use super::fields::{self, Fields, Text};
 use super::intervals::{self, Intervals};
 use super::keys::{self, MAX_BY, MAX_SAMPLES};
 use super::kind::{KINDS, KindSpec, PLANNED};
+use super::lint::{Lint, Linter};
 use super::node::{self, Content, Entry, Node};
 use super::report::Report;
 use super::template::{self, Piece};
@@ -36,10 +37,12 @@ pub(super) struct Loading<'a> {
     names: HashMap<String, String>,
     /// `time_intervals` of the file being read.
     intervals: Arc<Intervals>,
+    /// Looks for what is not meant, if asked.
+    linter: Option<Linter>,
 }
 
 impl<'a> Loading<'a> {
-    pub(super) fn new(formats: &'a FormatSet) -> Self {
+    pub(super) fn new(formats: &'a FormatSet, linter: Option<Linter>) -> Self {
         Self {
             formats,
             rules: Vec::new(),
@@ -47,6 +50,7 @@ impl<'a> Loading<'a> {
             errors: Vec::new(),
             names: HashMap::new(),
             intervals: Arc::default(),
+            linter,
         }
     }
 
@@ -61,9 +65,10 @@ impl<'a> Loading<'a> {
         self.errors.append(&mut report.errors);
     }
 
-    pub(super) fn finish(self) -> Result<RuleSet, Vec<RuleError>> {
+    pub(super) fn finish(self) -> Result<(RuleSet, Vec<Lint>), Vec<RuleError>> {
         if self.errors.is_empty() {
-            Ok(RuleSet { rules: self.rules, infos: self.infos })
+            let lints = self.linter.map(Linter::finish).unwrap_or_default();
+            Ok((RuleSet { rules: self.rules, infos: self.infos }, lints))
         } else {
             Err(self.errors)
         }
@@ -77,6 +82,13 @@ impl<'a> Loading<'a> {
         fields.only(keys::FILE, report);
         let named = fields.entry("time_intervals").map(|entry| intervals::read(entry, report));
         self.intervals = Arc::new(named.unwrap_or_default());
+        self.groups(fields, report);
+        if let Some(linter) = &mut self.linter {
+            linter.file(&intervals::places(fields), report);
+        }
+    }
+
+    fn groups(&mut self, fields: Fields<'_>, report: &mut Report<'_>) {
         let Some(entry) = fields.need("groups", report) else { return };
         let mut names: Vec<&str> = Vec::new();
         for node in list(entry, report) {
@@ -124,6 +136,9 @@ impl<'a> Loading<'a> {
         report: &mut Report<'_>,
     ) {
         let errors_before = report.errors.len();
+        if let Some(linter) = &mut self.linter {
+            linter.begin(fields.at, report);
+        }
         let alert = fields.need("alert", report).and_then(|entry| fields::text(entry, report));
         let mut line = 0;
         if let Some(alert) = alert {
@@ -158,6 +173,9 @@ impl<'a> Loading<'a> {
         rule.file = report.file.into();
         rule.kind = kind;
         rule.thresholds = rows;
+        if let Some(linter) = &mut self.linter {
+            linter.rule(&rule, format.1, &fields, report);
+        }
         self.infos.push(info(&rule, format.1, line, excerpt::item(report.source.text, fields.at)));
         self.rules.push(rule);
     }

@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use super::fields::{self, Fields, Text};
 use super::group::list;
 use super::keys;
-use super::node::Entry;
+use super::node::{Content, Entry, Node};
 use super::report::Report;
 use crate::hours::Interval;
 
@@ -58,6 +58,22 @@ pub(super) fn read(entry: &Entry, report: &mut Report<'_>) -> Intervals {
         }
     }
     all
+}
+
+/// Names of the intervals of a file and where each stands.
+pub(super) fn places(file: Fields<'_>) -> Vec<(String, usize)> {
+    let Some(Content::List(items)) = file.entry("time_intervals").map(|entry| &entry.value.content) else {
+        return Vec::new();
+    };
+    let named = items.iter().filter_map(|item| match &item.content {
+        Content::Map(entries) => entries.iter().find(|entry| entry.key == "name").map(|entry| &entry.value),
+        _ => None,
+    });
+    let place = |node: &Node| match &node.content {
+        Content::Scalar { text, .. } => Some((text.clone(), node.at)),
+        _ => None,
+    };
+    named.filter_map(place).collect()
 }
 
 fn interval(fields: Fields<'_>, report: &mut Report<'_>) -> Option<Interval> {

@@ -22,6 +22,7 @@ mod group;
 mod intervals;
 pub(crate) mod keys;
 mod kind;
+mod lint;
 mod node;
 mod place;
 mod report;
@@ -36,9 +37,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use record::FormatSet;
+use record::{FormatSet, InstantMs};
 
 pub(crate) use kind::kinds;
+pub use lint::{LINTS, Lint, LintSpec};
 pub(crate) use template::fill;
 
 /// A rule file as read by the caller.
@@ -105,7 +107,21 @@ pub struct RuleSet {
 impl RuleSet {
     /// Reads, checks and compiles rule files. All errors of all files are returned, in file order.
     pub fn load(files: &[RuleFile], formats: &Arc<FormatSet>) -> Result<RuleSet, Vec<RuleError>> {
-        let mut loading = group::Loading::new(formats);
+        let mut loading = group::Loading::new(formats, None);
+        for file in files {
+            loading.file(file);
+        }
+        loading.finish().map(|(set, _)| set)
+    }
+
+    /// As [`RuleSet::load`], and says what is probably not meant, in file order. `now_ms` is the clock's time, for what
+    /// expires.
+    pub fn lint(
+        files: &[RuleFile],
+        formats: &Arc<FormatSet>,
+        now_ms: InstantMs,
+    ) -> Result<(RuleSet, Vec<Lint>), Vec<RuleError>> {
+        let mut loading = group::Loading::new(formats, Some(lint::Linter::new(now_ms)));
         for file in files {
             loading.file(file);
         }
