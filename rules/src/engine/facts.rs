@@ -169,7 +169,7 @@ impl Engine {
 
     /// There is a record of a format at that time.
     pub(crate) fn open(&mut self, format: FormatId, lowest: InstantMs) {
-        let due = self.openings.record(format.0, lowest, &mut self.states);
+        let due = self.openings.record(format.0, lowest, self.clock.base(), &mut self.states);
         self.deadline = self.deadline.min(due);
     }
 

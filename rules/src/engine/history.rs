@@ -108,26 +108,37 @@ impl Openings {
         Self { by_format }
     }
 
-    /// Tells a record of a format; returns the clock at which something is to be done about it.
-    pub(super) fn record(&mut self, format: u16, event_ms: InstantMs, states: &mut [RuleState]) -> InstantMs {
+    /// Tells a record of a format, with the clock as it stood when it was read; returns the clock at which something
+    /// is to be done about it.
+    pub(super) fn record(
+        &mut self,
+        format: u16,
+        event_ms: InstantMs,
+        base: InstantMs,
+        states: &mut [RuleState],
+    ) -> InstantMs {
         match self.by_format.get_mut(usize::from(format)) {
-            Some(open) if !open.is_empty() => tell(open, states, |history| history.record(event_ms)),
+            Some(open) if !open.is_empty() => tell(open, states, |state| {
+                state.history.record(event_ms);
+                state.opens_late(base);
+            }),
             _ => InstantMs::MAX,
         }
     }
 
     /// Tells a tick; returns the clock at which something is to be done about it.
     pub(super) fn tick(&mut self, recv_ms: InstantMs, states: &mut [RuleState]) -> InstantMs {
-        let told = self.by_format.iter_mut().map(|open| tell(open, states, |history| history.tick(recv_ms)));
+        let told =
+            self.by_format.iter_mut().map(|open| tell(open, states, |state| state.history.tick(recv_ms)));
         told.min().unwrap_or(InstantMs::MAX)
     }
 }
 
-fn tell(open: &mut Vec<u32>, states: &mut [RuleState], what: impl Fn(&mut History)) -> InstantMs {
+fn tell(open: &mut Vec<u32>, states: &mut [RuleState], what: impl Fn(&mut RuleState)) -> InstantMs {
     let mut deadline = InstantMs::MAX;
     open.retain(|&rule| {
         let state = &mut states[rule as usize];
-        what(&mut state.history);
+        what(state);
         deadline = deadline.min(state.deadline());
         !state.history.is_decided
     });

@@ -254,7 +254,7 @@ impl Engine {
         self.counts.records += 1;
         self.counts.late += u64::from(event_ms < moved.before - DEFAULT_LATENESS_MS);
         self.advance(moved.middle, record.row.lsn, out);
-        let due = self.openings.record(record.row.format.0, event_ms, &mut self.states);
+        let due = self.openings.record(record.row.format.0, event_ms, moved.middle, &mut self.states);
         self.deadline = self.deadline.min(due);
         let mut hits = std::mem::take(&mut self.hits);
         self.index.hits(record, &mut hits);

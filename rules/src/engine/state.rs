@@ -244,6 +244,15 @@ impl RuleState {
         }
     }
 
+    /// A record that came too late for its own bucket makes history start before what is settled: the buckets that the
+    /// watermark had passed when it was read stay as they are, whether or not the rule was looked at since.
+    pub(super) fn opens_late(&mut self, base: InstantMs) {
+        let watermark = base.saturating_sub(self.settings.lateness_ms);
+        if self.history.due(self.unit_ms()).is_some_and(|due| due <= watermark) {
+            self.frontier = self.frontier.max(watermark.div_euclid(self.unit_ms()));
+        }
+    }
+
     /// History start may have been decided.
     pub(super) fn know_history(&mut self) {
         let start = self.history.start();

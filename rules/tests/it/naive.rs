@@ -96,14 +96,17 @@ pub(crate) fn backtest_by(rule: &Rule, stream: &[Seen], shape_at: &dyn Fn(&str, 
         Shape::Flatline(Flatline { expect: Ok(listed), .. }) => listed.iter().copied().collect(),
         _ => keys,
     };
-    let start = history_start(rule, stream, end_step);
     let mut told = Vec::new();
     for key in keys {
         let mut activity = Vec::new();
         let mut instant = floor(lowest, step);
         let mut known: Vec<(usize, &Seen)> = Vec::new();
         while instant < end {
-            arrive(rule, stream, instant + step, key, &mut known);
+            let arrived = arrive(rule, stream, instant + step, key, &mut known);
+            let start = match rule.shape {
+                Shape::Spike(_) | Shape::Flatline(_) => history_start(rule, &stream[..arrived], end_step),
+                _ => lowest,
+            };
             if active(&shape_at(key, instant), &known, instant, start) {
                 match activity.last_mut() {
                     Some((_, until)) if *until == instant => *until = instant + step,
@@ -132,7 +135,7 @@ fn step(rule: &Rule) -> i64 {
     }
 }
 
-/// The lowest time known when its bucket is settled.
+/// The lowest time known when its bucket is settled, by what has arrived.
 fn history_start(rule: &Rule, stream: &[Seen], length: i64) -> i64 {
     let (mut lowest, mut highest) = (i64::MAX, i64::MIN);
     for seen in stream {
@@ -153,14 +156,15 @@ fn floor(at: i64, length: i64) -> i64 {
     at.div_euclid(length) * length
 }
 
-/// Adds what has arrived by the time that the watermark comes to `settled_at` (at the end of the file: all).
+/// Adds what has arrived by the time that the watermark comes to `settled_at` (at the end of the file: all); how many
+/// records of any key that is.
 fn arrive<'a>(
     rule: &Rule,
     stream: &'a [Seen],
     settled_at: i64,
     key: &str,
     known: &mut Vec<(usize, &'a Seen)>,
-) {
+) -> usize {
     let mut highest = i64::MIN;
     let needed = stream.iter().position(|seen| {
         highest = highest.max(seen.at);
@@ -169,6 +173,7 @@ fn arrive<'a>(
     let arrived = needed.map_or(stream.len(), |last| last + 1);
     known.clear();
     known.extend(stream[..arrived].iter().enumerate().filter(|(_, seen)| seen.key == key));
+    arrived
 }
 
 /// The verdict at an instant, from the key's records known then.

@@ -1,5 +1,7 @@
 //! `spike` by hand: what it compares, when it is judged, how it is told.
 
+use std::sync::Arc;
+
 use super::lines::{check, line};
 
 /// Lines of one channel at seconds.
@@ -98,4 +100,23 @@ fn silence_from_the_first_moment_is_told_though_nothing_ever_came() {
     let shown: Vec<_> = alerts.iter().map(|a| (a.active_ms - super::lines::T0, a.ended_ms)).collect();
     assert_eq!(shown, [(5_000, None)]);
     assert_eq!(alerts[0].reason.text, "0 in 5s, fewer than 1");
+}
+
+#[test]
+fn history_that_a_late_record_opens_leaves_settled_buckets_alone() {
+    // Read at 100, the record of 80 is late: the watermark had passed every bucket before 95. Whether or not the rule
+    // took note of the record of 100 makes no difference.
+    for (code, ended) in [("E", "100"), ("X", "103")] {
+        let rule = "  - {alert: F, kind: flatline, where: 'response_code == \"E\" && order_no != \"o80\"', within: 3s}\n";
+        let late = line(80_000, "o80", "E", "");
+        let lines = [line(100_999, "o100", code, ""), late, line(103_000, "o103", "E", "")];
+        let (rules, formats) = super::lines::load(rule);
+        let mut engine = crate::Engine::for_backtest(rules, Arc::clone(&formats));
+        let rows: Vec<_> = lines.into_iter().map(|line| (line, None)).collect();
+        engine.judge(&super::lines::batch(&formats, &rows), &mut Vec::new());
+        let alerts = engine.finish();
+        let at = |ms: i64| format!("{}", (ms - super::lines::T0) / 1_000);
+        let told: Vec<_> = alerts.iter().map(|a| (at(a.active_ms), a.ended_ms.map(at))).collect();
+        assert_eq!(told, [("95".to_owned(), Some(ended.to_owned()))], "{code}");
+    }
 }
