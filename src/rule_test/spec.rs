@@ -95,25 +95,20 @@ pub(super) enum State {
     None,
 }
 
-/// A text, or a number or truth value that stands for its text.
+/// A text as it is written, in quotes or not: `0000` keeps its zeros, `Y` is no truth value; nothing is the empty text.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Text {
-    /// `true`, `false`
-    Bool(bool),
-    /// Whole numbers.
-    Integer(i64),
-    /// Anything else; numbers with a fraction are written in quotes, so that `1.50` stays `1.50`.
-    String(String),
+#[serde(from = "Option<String>")]
+pub(super) struct Text(String);
+
+impl From<Option<String>> for Text {
+    fn from(written: Option<String>) -> Self {
+        Self(written.unwrap_or_default())
+    }
 }
 
 impl std::fmt::Display for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Text::Bool(value) => write!(f, "{value}"),
-            Text::Integer(value) => write!(f, "{value}"),
-            Text::String(value) => f.write_str(value),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -166,5 +161,19 @@ impl TestFile {
         dashboards::times::parse(text, zone).map_err(|error| {
             anyhow!("`{text}` is neither a duration from the start (`90s`) nor an instant: {error}")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_the_text_that_is_written() {
+        let texts: BTreeMap<String, Text> =
+            serde_saphyr::from_str("a: 0000\nb: 1.50\nc: Y\nd: true\ne:\nf: ''\ng: '7'\nh: 1e3\ni: 0x10\n")
+                .expect("a mapping of scalars");
+        let shown: Vec<String> = texts.values().map(Text::to_string).collect();
+        assert_eq!(shown, ["0000", "1.50", "Y", "true", "", "", "7", "1e3", "0x10"]);
     }
 }
