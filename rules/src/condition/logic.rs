@@ -111,11 +111,15 @@ fn contradicts(parts: Vec<Formula<'_>>, budget: &mut usize) -> bool {
 }
 
 type Leaf<'a> = (&'a Test, bool);
+/// A value, and which of two bounds at it is the narrower.
+type Bound = (ValueKey, bool);
 
 /// Whether leaves contradict each other.
 fn clash(leaves: &[Leaf<'_>]) -> bool {
-    let said: BTreeSet<Leaf<'_>> = leaves.iter().copied().collect();
-    if said.iter().any(|(test, holds)| *holds && said.contains(&(test, false))) {
+    let mut said = leaves.to_vec();
+    said.sort_unstable();
+    said.dedup();
+    if said.iter().any(|(test, holds)| *holds && said.binary_search(&(*test, false)).is_ok()) {
         return true;
     }
     let mut by_column: BTreeMap<usize, Vec<Leaf<'_>>> = BTreeMap::new();
@@ -182,7 +186,7 @@ fn meets(value: &ValueKey, test: &Test) -> Option<bool> {
 
 /// Whether bounds leave no value between them. A value is there.
 fn empty_range(leaves: &[Leaf<'_>]) -> bool {
-    let (mut least, mut most): (Option<(ValueKey, bool)>, Option<(ValueKey, bool)>) = (None, None);
+    let (mut least, mut most): (Option<Bound>, Option<Bound>) = (None, None);
     for (test, holds) in leaves {
         let (order, value) = match test {
             Test::Order(_, order, value) => (*order, value.clone()),
