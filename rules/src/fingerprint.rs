@@ -28,6 +28,9 @@ impl Rule {
         out.test(self.filter.test());
         out.part("by");
         self.by.iter().for_each(|(_, column)| out.column(*column));
+        if let Kind::Composite(_) = self.kind {
+            self.by.iter().for_each(|(label, _)| out.show(label));
+        }
         out.kind(&self.kind);
         let numbers = [self.lateness_ms, self.settle_ms, self.for_ms, self.keep_firing_for_ms];
         out.show(&(numbers, &self.labels, self.shadow));
@@ -115,6 +118,9 @@ impl Meaning<'_> {
                 }
             }
             Kind::Things(things) => self.things(things),
+            Kind::Composite(composite) => {
+                self.show(&(&composite.expr, &composite.names, &composite.meanings, &composite.clocks));
+            }
             Kind::Ratio { part, within_ms, bounds, min_total, confidence } => {
                 self.test(part.test());
                 self.show(&(within_ms, min_total));

@@ -11,9 +11,11 @@ use crate::condition::Condition;
 use crate::condition::duration::show_duration;
 use crate::hours::Hours;
 
+mod composite;
 mod things;
 mod thresholds;
 
+pub(crate) use composite::{Composite, Expr};
 pub(crate) use things::{Allowed, ThingKind, Things};
 pub(crate) use thresholds::{Numbers, Row};
 
@@ -177,6 +179,8 @@ pub(crate) enum Kind {
     },
     /// Enough things of a key are bad.
     Things(Things),
+    /// Other rules' alerts, combined.
+    Composite(Composite),
 }
 
 /// The keys that a `flatline` expects.
@@ -291,6 +295,7 @@ impl Kind {
             Kind::Aggregate { .. } => "aggregate",
             Kind::Spike { .. } => "spike",
             Kind::Things(things) => things.name(),
+            Kind::Composite(_) => "composite",
             Kind::Flatline { .. } => "flatline",
         }
     }
@@ -308,6 +313,7 @@ impl Kind {
             | Kind::Aggregate { .. }
             | Kind::Spike { .. }
             | Kind::Flatline { .. }
+            | Kind::Composite(_)
             | Kind::Things(_) => None,
         }
     }
@@ -322,6 +328,7 @@ impl Kind {
         match *self {
             Kind::Any { resolve_after_ms } => resolve_after_ms,
             Kind::Things(ref things) => things.within_ms(),
+            Kind::Composite(_) => 0,
             Kind::Frequency { within_ms, .. }
             | Kind::Sustained { within_ms, .. }
             | Kind::Consecutive { within_ms, .. }
@@ -397,6 +404,7 @@ impl Rule {
                 format!("{what} within {} {}", show_duration(*within_ms), spike.show())
             }
             Kind::Things(things) => things.summary(format),
+            Kind::Composite(composite) => composite.text.to_string(),
         };
         if !self.by.is_empty() {
             let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();

@@ -90,7 +90,7 @@ impl RuleState {
         }
         match self.shape {
             Shape::Window(_) => self.frontier.checked_mul(self.unit_ms()),
-            Shape::Run(_) | Shape::Things(_) => Some(self.watermark),
+            Shape::Run(_) | Shape::Things(_) | Shape::Composite => Some(self.watermark),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use record::InstantMs;
 
+use super::composite::What;
 use super::life::{Life, LifeEvent};
 use super::state::{Cause, Episode, Key, RuleState, Shape};
 use crate::alert::{alert_id, fingerprint};
@@ -25,6 +26,7 @@ impl RuleState {
         for edge in &edges {
             let gate = match self.shape {
                 Shape::Things(_) => "recovery",
+                Shape::Composite => "members",
                 _ if edge.reset => "reset",
                 _ => "window",
             };
@@ -68,6 +70,7 @@ impl RuleState {
                 } else {
                     self.begin(slot, at);
                 }
+                self.tell_composites(slot, What::Started(at));
                 if self.settings.delays.for_ms > 0 {
                     self.refresh(slot, at, cause);
                     let change = if early { Change::Updated } else { Change::Pending };
@@ -80,12 +83,19 @@ impl RuleState {
                     alert.state = AlertState::Firing;
                     alert.fired_ms = Some(at);
                 });
+                self.tell_composites(slot, What::Fired(at));
                 self.refresh(slot, at, cause);
                 let change = if known { Change::Updated } else { Change::Fired };
                 self.emit(slot, change, false, cause);
             }
-            LifeEvent::Dropped(at) => self.end(slot, at, Change::Dropped, cause),
-            LifeEvent::Resolved(at) => self.end(slot, at, Change::Resolved, cause),
+            LifeEvent::Dropped(at) => {
+                self.tell_composites(slot, What::Ended(at));
+                self.end(slot, at, Change::Dropped, cause);
+            }
+            LifeEvent::Resolved(at) => {
+                self.tell_composites(slot, What::Ended(at));
+                self.end(slot, at, Change::Resolved, cause);
+            }
         }
     }
 
@@ -185,6 +195,7 @@ impl RuleState {
                 alert.fired_ms = Some(at);
             });
         }
+        self.tell_composites(slot, What::Early(at, fires.then_some(at)));
         self.refresh(slot, at, cause);
         self.emit(slot, if fires { Change::Fired } else { Change::Pending }, true, cause);
     }
@@ -195,11 +206,14 @@ impl RuleState {
             alert.active_ms = at;
             alert.fired_ms = alert.fired_ms.map(|_| at);
         });
+        let fired = self.episode_mut(slot).and_then(|episode| episode.alert.fired_ms);
+        self.tell_composites(slot, What::Early(at, fired));
     }
 
     /// A record contradicted an early alert: it ends where the clock stands.
     pub(super) fn withdraw(&mut self, slot: u32, base: InstantMs, cause: &mut Cause<'_>) {
         let active_ms = self.episode_mut(slot).map_or(base, |episode| episode.alert.active_ms);
+        self.tell_composites(slot, What::Withdrawn);
         self.end(slot, base.max(active_ms), Change::Withdrawn, cause);
     }
 

@@ -145,12 +145,23 @@ impl Engine {
     /// Everything before an instant is known.
     fn settle_all(&mut self, known_ms: InstantMs) {
         let mut out = Vec::new();
-        for state in &mut self.states {
+        for state in self.states.iter_mut().filter(|state| state.composite().is_none()) {
             state.decide_history(known_ms);
             if known_ms > state.watermark {
                 state.settle_until(known_ms, &mut Cause { lsn: 0, lines: &self.lines, out: &mut out });
             }
         }
+        let rules = Arc::clone(&self.rules);
+        for &at in &rules.composites {
+            self.tell_composite(at as usize, 0, &mut out);
+            let state = &mut self.states[at as usize];
+            let known_ms = state.decided_by(known_ms);
+            state.decide_history(known_ms);
+            if known_ms > state.watermark {
+                state.settle_until(known_ms, &mut Cause { lsn: 0, lines: &self.lines, out: &mut out });
+            }
+        }
+        self.forget_told();
     }
 }
 

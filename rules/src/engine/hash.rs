@@ -38,6 +38,7 @@ impl RuleState {
                 let counts = counts.chain(numbers_held).chain(tally.last_expired());
                 numbers(distinct.map(value).fold(seed, u64::wrapping_add), counts)
             }
+            Memory::Mix(mix) => numbers(seed, mix.hash_numbers()),
             Memory::Bad(bad) => numbers(seed, bad.hash_numbers()),
             Memory::Run(run) => numbers(seed, run.entries().iter().copied()),
         };

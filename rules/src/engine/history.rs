@@ -43,7 +43,7 @@ impl History {
     }
 
     /// Takes a record of the rule's format.
-    fn record(&mut self, event_ms: InstantMs) {
+    pub(super) fn record(&mut self, event_ms: InstantMs) {
         if !self.is_decided {
             let at = event_ms.max(self.floor);
             self.lowest = Some(self.lowest.map_or(at, |lowest| lowest.min(at)));
@@ -100,7 +100,10 @@ impl Openings {
     /// Of the rules with their formats.
     pub(super) fn of<'a>(rules: impl Iterator<Item = (u16, &'a RuleState)>) -> Self {
         let mut by_format: Vec<Vec<u32>> = Vec::new();
-        for (rule, (format, _)) in (0u32..).zip(rules).filter(|(_, (_, state))| !state.history.is_decided) {
+        for (rule, (format, _)) in (0u32..)
+            .zip(rules)
+            .filter(|(_, (_, state))| !state.history.is_decided && state.composite().is_none())
+        {
             let format = usize::from(format);
             by_format.resize_with(by_format.len().max(format + 1), Vec::new);
             by_format[format].push(rule);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use record::InstantMs;
 
 use super::clock::NEVER;
+use super::composite::Mix;
 use super::distinct::Values;
 use super::history::History;
 use super::keys::Keys;
@@ -25,7 +26,7 @@ use crate::codec::{In, Out, Read};
 use crate::{Alert, AlertState, Reason};
 
 /// What may have ended activity, by the byte that stands for it.
-const GATES: [&str; 4] = ["", "reset", "window", "recovery"];
+const GATES: [&str; 5] = ["", "reset", "window", "recovery", "members"];
 
 impl RuleState {
     /// Appends the state; `lines` gets the numbers of the lines that alerts to come may show.
@@ -66,6 +67,7 @@ impl RuleState {
             Memory::Tally(tally) => tally.write(self.frontier, out),
             Memory::Run(run) => run.write(out),
             Memory::Bad(bad) => bad.write(out),
+            Memory::Mix(mix) => mix.write(out),
         }
         out.number(self.recent.place(key.last_match, kept));
         key.marks.write(self.frontier, out);
@@ -90,7 +92,7 @@ impl RuleState {
                 (at(window.oldest(self.frontier - 1)), at(window.end_at_least(self.frontier - 1)))
             }
             Shape::Run(rule) => (from_ms - rule.within_ms, from_ms),
-            Shape::Things(_) => (from_ms, from_ms),
+            Shape::Things(_) | Shape::Composite => (from_ms, from_ms),
         };
         let oldest_ms = first_ms - self.settings.lateness_ms;
         let mut known = Vec::new();
@@ -168,6 +170,10 @@ impl RuleState {
         let memory = match self.shape {
             Shape::Window(_) => Memory::Tally(Tally::read(self.frontier, values, read)?),
             Shape::Run(_) => Memory::Run(Box::new(Run::read(read)?)),
+            Shape::Composite => {
+                let names = self.composite().map_or(0, |composite| composite.names.len());
+                Memory::Mix(Box::new(Mix::read(read, names)?))
+            }
             Shape::Things(_) => Memory::Bad(Box::new(Bad::read(read, |thing| self.things.has_place(thing))?)),
         };
         let last_match = self.recent.number(read.number()?);

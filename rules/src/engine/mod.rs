@@ -14,6 +14,7 @@
 
 mod asked;
 mod clock;
+mod composite;
 mod cost;
 mod counts;
 mod distinct;
@@ -58,6 +59,7 @@ pub(crate) use self::facts::{AHEAD_MAX_MS, Scout, Spotted};
 pub(crate) use self::fields::join_key;
 pub use self::reload::{Reloaded, ended_with_its_rule};
 pub use self::snapshot::{RestoreReport, SnapshotError};
+pub(crate) use self::state::unit_ms_of;
 pub(crate) use self::window::spike_unit_ms;
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
@@ -180,6 +182,7 @@ impl Engine {
     fn open_histories(&mut self) {
         let formats = self.rules.rules.iter().map(|rule| rule.format.0);
         self.openings = Openings::of(formats.zip(&self.states));
+        self.link_composites();
     }
 
     /// Takes all rows of a batch in order (ticks included) and appends what they cause.
@@ -270,6 +273,9 @@ impl Engine {
                 }
             }
         }
+        if !hits.is_empty() {
+            self.ask_composites(moved.middle, record.row.lsn, out);
+        }
         self.hits = hits;
         self.advance(moved.after, record.row.lsn, out);
     }
@@ -300,7 +306,8 @@ impl Engine {
         }
         self.deadline = InstantMs::MAX;
         let sample = self.sampler.settling();
-        for state in &mut self.states {
+        // Composites after those that they name.
+        for state in self.states.iter_mut().filter(|state| state.composite().is_none()) {
             if state.deadline() <= base {
                 let mut cause = Cause { lsn, lines: &self.lines, out };
                 if let Some(ns) = measured(sample, || state.advance(base, &mut cause)) {
@@ -309,6 +316,7 @@ impl Engine {
             }
             self.deadline = self.deadline.min(state.deadline());
         }
+        self.ask_composites(base, lsn, out);
     }
 
     /// End of a file: settles what is decided and returns the settled alerts of the whole run, sorted by active_at,
@@ -318,10 +326,17 @@ impl Engine {
         let highest = self.clock.highest();
         let mut out = Vec::new();
         let mut alerts = Vec::new();
-        for state in &mut self.states {
+        for state in self.states.iter_mut().filter(|state| state.composite().is_none()) {
             let mut cause = Cause { lsn: 0, lines: &self.lines, out: &mut out };
             alerts.extend(state.finish(highest, &mut cause));
         }
+        let rules = Arc::clone(&self.rules);
+        for &at in &rules.composites {
+            self.tell_composite(at as usize, 0, &mut out);
+            let mut cause = Cause { lsn: 0, lines: &self.lines, out: &mut out };
+            alerts.extend(self.states[at as usize].finish(highest, &mut cause));
+        }
+        self.forget_told();
         alerts.sort_by(|a, b| {
             let order = |alert: &Alert| (alert.active_ms, alert.labels.get("alertname").cloned());
             order(a).cmp(&order(b)).then_with(|| a.labels.cmp(&b.labels))

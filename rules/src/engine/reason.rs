@@ -83,6 +83,7 @@ impl RuleState {
             }
             (Some(Memory::Run(run)), Shape::Run(rule)) => run.matches_at(rule, at).len() as u64,
             (Some(Memory::Bad(bad)), _) => bad.count_at(at),
+            (Some(Memory::Mix(mix)), _) => mix.at(at).count() as u64,
             _ => 0,
         }
     }
@@ -109,6 +110,10 @@ impl RuleState {
                 self.window_reason(window, tally, at, &mut reason)
             }
             (Some(Memory::Run(run)), Shape::Run(rule)) => self.run_reason(rule, run, at, &mut reason),
+            (Some(Memory::Mix(mix)), _) => {
+                self.mix_reason(mix, at, &mut reason);
+                return reason;
+            }
             (Some(Memory::Bad(bad)), Shape::Things(rule)) => {
                 let found = self.things_reason(rule, (slot, bad), at, &mut reason);
                 self.tell_affected(found, lines, &mut reason);
@@ -220,7 +225,7 @@ impl RuleState {
                 }
                 ("spike".into(), words)
             }
-            Kind::Consecutive { .. } | Kind::Things(_) => (String::new(), String::new()),
+            Kind::Consecutive { .. } | Kind::Things(_) | Kind::Composite(_) => (String::new(), String::new()),
         }
     }
 
@@ -306,6 +311,7 @@ impl RuleState {
             Shape::Window(window) => (window.count, window.distinct),
             Shape::Run(rule) => (rule.count as u64, None),
             Shape::Things(rule) => (rule.count, None),
+            Shape::Composite => return BTreeMap::new(),
         };
         let named = [("count", Some(count)), ("min", distinct.map(|distinct| distinct.min))];
         named.into_iter().filter_map(|(name, n)| n.map(|n| (name.to_owned(), n.to_string()))).collect()

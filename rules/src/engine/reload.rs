@@ -73,6 +73,7 @@ impl Engine {
         self.counts = std::mem::take(&mut before.counts);
         (self.replayed_to, self.sampler) = (before.replayed_to, before.sampler);
         self.open_histories();
+        self.seed_composites(&report.kept);
         self.deadline = self.states.iter().map(RuleState::deadline).min().unwrap_or(InstantMs::MAX);
         Reloaded { report, transitions }
     }

@@ -22,7 +22,7 @@ use crate::RuleSet;
 use crate::codec::{Damage, In, Out, Read};
 
 const MAGIC: &[u8; 6] = b"WRSNAP";
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 const CRC_BYTES: usize = 4;
 
 /// What became of the rules' states.
@@ -152,6 +152,7 @@ impl Engine {
         read.end()?;
         let report = engine.fill(&sections)?;
         engine.open_histories();
+        engine.seed_composites(&report.kept);
         engine.deadline = engine.states.iter().map(super::RuleState::deadline).min().unwrap_or(i64::MAX);
         Ok((engine, report))
     }

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use record::{Decimal, InstantMs, Lsn};
 
 use super::clock::NEVER;
+use super::composite::{Mix, Told};
 use super::explain::Probe;
 use super::flatline::HoursNow;
 use super::history::History;
@@ -35,6 +36,12 @@ pub(super) enum Shape {
     Window(Window),
     Run(RunRule),
     Things(ThingRule),
+    Composite,
+}
+
+/// Bucket length of a kind; of those exact to the millisecond the grid on which they are looked at, 1 s.
+pub(crate) fn unit_ms_of(kind: &Kind) -> i64 {
+    Window::of(kind).map_or(1_000, |window| window.unit_ms)
 }
 
 impl Shape {
@@ -46,6 +53,7 @@ impl Shape {
                 let count = usize::try_from(*count).unwrap_or(usize::MAX).max(1);
                 Shape::Run(RunRule { count, most: count, within_ms: *within_ms })
             }
+            (Kind::Composite(_), None) => Shape::Composite,
             (kind, None) => Shape::Things(ThingRule::of(kind).expect("every other kind is in buckets")),
         }
     }
@@ -69,6 +77,7 @@ impl Shape {
             Shape::Window(window) => window.count,
             Shape::Run(rule) => rule.count as u64,
             Shape::Things(rule) => rule.count,
+            Shape::Composite => 1,
         }
     }
 }
@@ -79,6 +88,7 @@ pub(super) enum Memory {
     Tally(Tally),
     Run(Box<Run>),
     Bad(Box<Bad>),
+    Mix(Box<Mix>),
 }
 
 /// An alert that is on.
@@ -100,6 +110,13 @@ pub(super) struct Key {
     pub(super) last_match: u32,
     /// When it must be looked at.
     pub(super) marks: Marks,
+}
+
+impl Memory {
+    /// Whether it may not be forgotten though nothing is due.
+    fn is_held(&self) -> bool {
+        if let Memory::Mix(mix) = self { mix.is_held() } else { false }
+    }
 }
 
 impl Key {
@@ -165,6 +182,8 @@ pub(super) struct RuleState {
     pub(super) raised: HashMap<u32, InstantMs>,
     /// A question about one key at one instant.
     pub(super) probe: Option<Box<Probe>>,
+    /// What those that name this rule are to be told; `None` where nobody does.
+    pub(super) told: Option<Vec<Told>>,
     /// Settled alerts that are over; only a backtest keeps them, and it raises nothing early.
     pub(super) over: Option<Vec<Arc<Alert>>>,
     edges: Vec<Edge>,
@@ -197,6 +216,7 @@ impl RuleState {
             frontier: NEVER,
             raised: HashMap::new(),
             probe: None,
+            told: None,
             over: backtest.then(Vec::new),
             edges: Vec::new(),
             again: Vec::new(),
@@ -207,25 +227,26 @@ impl RuleState {
     pub(super) fn unit_ms(&self) -> i64 {
         match self.shape {
             Shape::Window(window) => window.unit_ms,
-            Shape::Run(_) | Shape::Things(_) => 1_000,
+            Shape::Run(_) | Shape::Things(_) | Shape::Composite => 1_000,
         }
     }
 
     /// The clock at which something is to be done: below it [`RuleState::advance`] need not be called.
     pub(super) fn deadline(&self) -> InstantMs {
         let first = self.schedule.first().into_iter().chain(self.things.first()).min();
-        let settle = first.map(|s| (s + 1) * self.unit_ms() + self.settings.lateness_ms);
-        let history = self.history.due(self.unit_ms()).map(|at| at + self.settings.lateness_ms);
+        let settle = first.map(|s| self.clock_for((s + 1) * self.unit_ms()));
+        let history = self.history.due(self.unit_ms()).map(|at| self.clock_for(at));
         settle.into_iter().chain(self.waiting.first()).chain(history).min().unwrap_or(InstantMs::MAX)
     }
 
     /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
     pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
-        self.decide_history(base - self.settings.lateness_ms);
+        let watermark = self.watermark_at(base);
+        self.decide_history(watermark);
         self.know_start(cause);
         if base > self.base {
             self.base = base;
-            self.settle_until(base - self.settings.lateness_ms, cause);
+            self.settle_until(watermark, cause);
             while let Some((_, slots)) = self.waiting.pop(base) {
                 for slot in slots {
                     if self.keys.get_mut(slot).is_some_and(|key| key.marks.set_waiting(false)) {
@@ -241,6 +262,7 @@ impl RuleState {
         if let Some(start) = self.history.decide(watermark, self.unit_ms()) {
             self.know_history();
             self.expect_listed(start);
+            self.judge_from_history(start);
         }
     }
 
@@ -347,7 +369,7 @@ impl RuleState {
         match self.shape {
             Shape::Window(window) => window.is_past(at.div_euclid(window.unit_ms), self.frontier),
             Shape::Run(rule) => at <= self.watermark - rule.within_ms,
-            Shape::Things(_) => false,
+            Shape::Things(_) | Shape::Composite => false,
         }
     }
 
@@ -382,7 +404,7 @@ impl RuleState {
     pub(super) fn judged_ms(&self, at: InstantMs) -> InstantMs {
         match self.shape {
             Shape::Window(window) => at.div_euclid(window.unit_ms) * window.unit_ms,
-            Shape::Run(_) | Shape::Things(_) => at,
+            Shape::Run(_) | Shape::Things(_) | Shape::Composite => at,
         }
     }
 
@@ -392,6 +414,10 @@ impl RuleState {
             Shape::Window(_) => Memory::Tally(Tally::default()),
             Shape::Run(_) => Memory::Run(Box::new(Run::new(self.watermark))),
             Shape::Things(_) => Memory::Bad(Box::new(Bad::new(self.watermark))),
+            Shape::Composite => {
+                let names = self.composite().map_or(0, |composite| composite.names.len());
+                Memory::Mix(Box::new(Mix::new(self.watermark, names)))
+            }
         }
     }
 
@@ -454,6 +480,12 @@ impl RuleState {
             bad.decide(needed, until, &mut self.edges);
             return self.live(slot, until, cause);
         }
+        if let Some(Key { memory: Memory::Mix(mix), .. }) = self.keys.get_mut(slot) {
+            if let Kind::Composite(composite) = &self.settings.kind {
+                mix.decide(&composite.expr, until, &mut self.edges);
+            }
+            return self.live(slot, until, cause);
+        }
         let Some(Key { memory: Memory::Run(run), .. }) = self.keys.get_mut(slot) else { return };
         let Shape::Run(rule) = self.shape else { return };
         run.decide(rule, needed, until, &mut self.edges);
@@ -481,6 +513,10 @@ impl RuleState {
                 let raised = self.raised.get(&slot).copied().filter(|&at| at >= (s + 1) * unit_ms);
                 bad.next_due(needed).or(raised).map(|at| at.div_euclid(unit_ms))
             }
+            (Memory::Mix(mix), _) => {
+                let raised = self.raised.get(&slot).copied().filter(|&at| at >= (s + 1) * unit_ms);
+                mix.next_due().or(raised).map(|at| at.div_euclid(unit_ms))
+            }
             _ => None,
         };
         let timer = life.timer(self.settings.delays).map(|at| at.div_euclid(unit_ms));
@@ -488,12 +524,15 @@ impl RuleState {
         // The first bucket that begins at or after a border; what is exact to the millisecond sees borders itself.
         let border = match shape {
             Shape::Window(_) => self.thresholds.next_after(slot, s * unit_ms),
-            Shape::Run(_) | Shape::Things(_) => None,
+            Shape::Run(_) | Shape::Things(_) | Shape::Composite => None,
         };
         let border = border.map(|at| (at + unit_ms - 1).div_euclid(unit_ms));
         let other = hours.into_iter().chain(border).filter(|_| is_watched);
         match change.into_iter().chain(timer).chain(other).min() {
             Some(due) => self.look_at(slot, due.clamp(s + 1, s + LOOK_AGAIN_MAX)),
+            // Without `on` there is one combination, judged for ever.
+            None if key.memory.is_held() => {}
+            None if matches!(shape, Shape::Composite) && self.settings.by.is_empty() => {}
             None if key.episode.is_none() => self.forget(slot),
             None => {}
         }
@@ -514,12 +553,17 @@ impl RuleState {
                 let later = tally.counts.iter(from).map(|(bucket, _)| bucket).filter(|&bucket| bucket > from);
                 let holds = |s: &i64| match self.shape_at(slot, s * unit_ms) {
                     Shape::Window(window) => window.is_active_early(tally, *s, from),
-                    Shape::Run(_) | Shape::Things(_) => false,
+                    Shape::Run(_) | Shape::Things(_) | Shape::Composite => false,
                 };
                 std::iter::once(from).chain(later).find(holds).map(|s| s * unit_ms)
             }
             (Memory::Run(run), Shape::Run(rule)) => run.first_active(rule, needed),
             (Memory::Bad(bad), Shape::Things(rule)) if rule.early => bad.first_active(needed),
+            (Memory::Mix(mix), _) => {
+                let composite = self.composite()?;
+                let start = self.history.lowest().filter(|_| self.settings.by.is_empty());
+                mix.first_active(&composite.expr, start)
+            }
             _ => None,
         }
     }

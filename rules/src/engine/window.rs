@@ -220,7 +220,7 @@ impl Window {
                 let decides = Decides::Flatline(FlatlineRule { forget_after_ms });
                 Some(Window { decides, ..window(count, within_ms, None) })
             }
-            Kind::Consecutive { .. } | Kind::Things(_) => None,
+            Kind::Consecutive { .. } | Kind::Things(_) | Kind::Composite(_) => None,
         }
     }
 

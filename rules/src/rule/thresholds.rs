@@ -96,7 +96,7 @@ impl Kind {
                     ..*spike
                 };
             }
-            Kind::Any { .. } => {}
+            Kind::Any { .. } | Kind::Composite(_) => {}
         }
         kind
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use record::{ColumnType, Format, FormatId, FormatSet};
 
+use super::composite;
 use super::excerpt;
 use super::fields::{self, Fields, Text};
 use super::intervals::{self, Intervals};
 use super::keys::{self, MAX_BY, MAX_SAMPLES};
-use super::kind::{KINDS, KindSpec, PLANNED};
+use super::kind::{KINDS, KindSpec};
 use super::lint::{Lint, Linter};
 use super::node::{self, Content, Entry, Node};
 use super::report::Report;
@@ -18,7 +19,7 @@ use super::thresholds;
 use super::{RuleError, RuleFile, RuleInfo, RuleSet};
 use crate::condition::Condition;
 use crate::condition::nearest::did_you_mean;
-use crate::rule::{Rule, TEMPLATE_NAMES};
+use crate::rule::{Kind, Rule, TEMPLATE_NAMES};
 
 /// Format of a rule that names none.
 const DEFAULT_FORMAT: &str = "order-trace";
@@ -35,6 +36,10 @@ pub(super) struct Loading<'a> {
     errors: Vec<RuleError>,
     /// Where each alert name was first used.
     names: HashMap<String, String>,
+    /// Composites whose names are not found yet.
+    open: Vec<composite::Open>,
+    /// Files in their order.
+    files: Vec<String>,
     /// `time_intervals` of the file being read.
     intervals: Arc<Intervals>,
     /// Looks for what is not meant, if asked.
@@ -49,6 +54,8 @@ impl<'a> Loading<'a> {
             infos: Vec::new(),
             errors: Vec::new(),
             names: HashMap::new(),
+            open: Vec::new(),
+            files: Vec::new(),
             intervals: Arc::default(),
             linter,
         }
@@ -56,6 +63,7 @@ impl<'a> Loading<'a> {
 
     /// Reads one file.
     pub(super) fn file(&mut self, file: &RuleFile) {
+        self.files.push(file.name.clone());
         let mut report = Report::new(&file.name, &file.text);
         match node::read(&report.source) {
             Ok(root) => self.root(&root, &mut report),
@@ -65,10 +73,17 @@ impl<'a> Loading<'a> {
         self.errors.append(&mut report.errors);
     }
 
-    pub(super) fn finish(self) -> Result<(RuleSet, Vec<Lint>), Vec<RuleError>> {
+    pub(super) fn finish(mut self) -> Result<(RuleSet, Vec<Lint>), Vec<RuleError>> {
+        let found = self.errors.len();
+        composite::check(&self.open, &self.rules, &self.names, &mut self.errors);
+        if self.errors.len() > found {
+            let file = |error: &RuleError| self.files.iter().position(|name| *name == error.file);
+            self.errors.sort_by_key(|error| (file(error), error.line, error.column));
+        }
         if self.errors.is_empty() {
+            let composites = composite::link(&mut self.rules, self.formats);
             let lints = self.linter.map(Linter::finish).unwrap_or_default();
-            Ok((RuleSet { rules: self.rules, infos: self.infos }, lints))
+            Ok((RuleSet { rules: self.rules, composites, infos: self.infos }, lints))
         } else {
             Err(self.errors)
         }
@@ -163,11 +178,15 @@ impl<'a> Loading<'a> {
         let kind = spec.and_then(|spec| (spec.read)(&mut reader));
         let rule = reader.common(format.0, labels);
         let (Some(kind), Some(mut rule)) = (kind, rule) else { return };
-        let rows = thresholds::read(&mut reader, &kind, &rule.by);
-        let (Some(alert), Some(rows)) = (alert, rows) else { return };
-        if report.errors.len() > errors_before {
-            return;
+        if let Kind::Composite(_) = kind {
+            self.open.extend(composite::open(&mut reader, self.rules.len()));
         }
+        let rows = thresholds::read(&mut reader, &kind, &rule.by);
+        let fits = reader.report.errors.len() == errors_before;
+        let (Some(alert), Some(rows), true) = (alert, rows, fits) else {
+            self.open.retain(|open| open.rule < self.rules.len());
+            return;
+        };
         rule.alert = alert.text.into();
         rule.group = Arc::clone(group);
         rule.file = report.file.into();
@@ -218,9 +237,7 @@ fn kind_spec(fields: Fields<'_>, report: &mut Report<'_>) -> Option<&'static Kin
     let kind = fields.need("kind", report).and_then(|entry| fields::text(entry, report))?;
     let found = KINDS.iter().find(|spec| spec.name == kind.text);
     if found.is_none() {
-        let message = if PLANNED.contains(&kind.text) {
-            format!("kind `{}` is not supported yet", kind.text)
-        } else {
+        let message = {
             let hint = did_you_mean(kind.text, KINDS.iter().map(|spec| spec.name));
             let names: Vec<&str> = KINDS.iter().map(|spec| spec.name).collect();
             let list = if hint.is_empty() { format!("; there are {}", names.join(", ")) } else { hint };
@@ -331,7 +348,7 @@ impl<'a> RuleReader<'a, '_> {
             Some(entry) => self.condition(entry),
             None => Some(Condition::always()),
         };
-        let by = self.by();
+        let by = if self.kind == "composite" { composite::key(self) } else { self.by() };
         let labels = self.labels(&by, group_labels);
         let annotations = self.annotations(&by, &labels);
         let samples = match self.fields.entry("samples") {

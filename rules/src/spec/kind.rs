@@ -4,6 +4,7 @@
 
 use record::Decimal;
 
+use super::composite;
 use super::fields::{self, Fields};
 use super::group::RuleReader;
 use super::keys::{self, Key, MAX_BOUND, MAX_CONFIDENCE, MAX_DISTINCT, MAX_RUN, MILLIONTH, MIN_BOUND};
@@ -26,7 +27,7 @@ pub(crate) struct KindSpec {
 }
 
 /// Kinds in the order of the documentation.
-pub(super) const KINDS: [KindSpec; 14] = [
+pub(super) const KINDS: [KindSpec; 15] = [
     KindSpec {
         name: "any",
         keys: keys::ANY,
@@ -125,12 +126,16 @@ pub(super) const KINDS: [KindSpec; 14] = [
         active: "a value of a field came that was not there for long",
         read: things::new_value,
     },
+    KindSpec {
+        name: "composite",
+        keys: keys::COMPOSITE,
+        early: "yes",
+        active: "alerts of other rules fire as an expression says",
+        read: composite::read,
+    },
 ];
 
 pub(super) use keys::MAX_COUNT;
-
-/// Kinds of the specification that are not built yet, refused by name.
-pub(super) const PLANNED: [&str; 1] = ["composite"];
 
 /// Every kind.
 pub(crate) fn kinds() -> &'static [KindSpec] {

@@ -16,6 +16,7 @@
 //! is wrong is collected with its line and column; a set is made only of files without fault.
 //! Refuses to know: where files lie, and what verdicts are.
 
+mod composite;
 mod excerpt;
 mod fields;
 mod group;
@@ -101,6 +102,8 @@ pub struct RuleInfo {
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     pub(crate) rules: Vec<crate::rule::Rule>,
+    /// Positions of composites, each after those that it names.
+    pub(crate) composites: Vec<u32>,
     infos: Vec<RuleInfo>,
 }
 
@@ -145,7 +148,8 @@ impl RuleSet {
             return self.clone();
         }
         let one = place..(place + 1).min(self.rules.len());
-        Self { rules: self.rules[one.clone()].to_vec(), infos: self.infos[one].to_vec() }
+        let (rules, infos) = (self.rules[one.clone()].to_vec(), self.infos[one].to_vec());
+        Self { rules, composites: Vec::new(), infos }
     }
 
     /// How many rules there are.

@@ -1,5 +1,6 @@
 //! What rules mean, case by case.
 
+mod composite;
 mod conditions;
 mod explain;
 mod merge;

@@ -60,6 +60,8 @@ impl RuleState {
                     told.gates = self.thing_gates(at_ms, reason);
                 }
             }
+            Shape::Composite if active => {}
+            Shape::Composite => told.gates = vec![gate("members", reason.text.clone())],
         }
         told
     }

@@ -304,6 +304,22 @@ pub(crate) const MISMATCH: &[Key] = &[
     thresholds(&["count"]),
 ];
 
+pub(crate) const COMPOSITE: &[Key] = &[
+    required(
+        "expr",
+        Value::Text,
+        "'NetworkTrouble && !Maintenance'",
+        "names of alerts with `&&`, `||`, `!` and parentheses",
+    ),
+    optional(
+        "on",
+        Value::Names,
+        Need::Absent("none: one combination"),
+        "[channel]",
+        "labels of the named alerts; each combination of their values is judged for itself",
+    ),
+];
+
 pub(crate) const NEW_VALUE: &[Key] = &[
     required("field", Value::Field, "response_code", "the field whose values of each key are the things"),
     optional(
