@@ -358,15 +358,15 @@ fn without_labels_it_is_judged_from_history_start() {
         "expr: '!Trouble && !Window'",
         BOTH,
         &expect_test::expect![[r#"
-         500 500 1000: !Trouble && !Window: none of them fires
-         6000 6000 -: !Trouble && !Window: none of them fires"#]],
+             500 500 1000: !Trouble && !Window: none of them fires
+             6000 6000 -: !Trouble && !Window: none of them fires"#]],
     );
     check(
         "expr: '!Trouble && !Window', for: 500ms",
         BOTH,
         &expect_test::expect![[r#"
-         500 - 1000: !Trouble && !Window: none of them fires
-         6000 6500 -: !Trouble && !Window: none of them fires"#]],
+             500 - 1000: !Trouble && !Window: none of them fires
+             6000 6500 -: !Trouble && !Window: none of them fires"#]],
     );
     check(
         "expr: Trouble || Window, keep_firing_for: 20s",
