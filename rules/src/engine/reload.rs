@@ -116,6 +116,7 @@ impl RuleState {
     fn take_over(&mut self, before: &mut RuleState, lsn: Lsn, transitions: &mut Vec<Transition>) {
         std::mem::swap(self, before);
         std::mem::swap(&mut self.settings, &mut before.settings);
+        self.thresholds.stand_at(&self.settings.thresholds);
         self.cost = super::RuleCost::default();
         if self.settings.annotations == before.settings.annotations {
             return;

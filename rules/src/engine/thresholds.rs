@@ -111,6 +111,11 @@ impl Thresholds {
         all
     }
 
+    /// The same rows stand somewhere else in the files.
+    pub(super) fn stand_at(&mut self, rows: &Arc<[Row]>) {
+        self.rows = Arc::clone(rows);
+    }
+
     /// A key has come to a place.
     pub(super) fn place(&mut self, slot: u32, key: &[u8]) {
         if self.rows.is_empty() {

@@ -329,7 +329,7 @@ fn check(rule: &str, list: &[(i64, &'static str, &'static str)], expect: &expect
         .iter()
         .filter(|alert| alert.labels["alertname"] == "C")
         .map(|alert| {
-            let key = alert.labels.get("channel").map_or("", String::as_str);
+            let key = alert.labels.get("channel").map_or("any", String::as_str);
             let (from, fired, until) = (at(Some(alert.active_ms)), at(alert.fired_ms), at(alert.ended_ms));
             format!("{key} {from} {fired} {until}: {}", alert.reason.text)
         })
@@ -346,32 +346,32 @@ fn without_labels_it_is_judged_from_history_start() {
     check(
         "expr: Trouble && Window",
         BOTH,
-        &expect_test::expect![" 2000 2000 3000: Trouble && Window: Trouble{channel=GHT}, Window"],
+        &expect_test::expect!["any 2000 2000 3000: Trouble && Window: Trouble{channel=GHT}, Window"],
     );
     check(
         "expr: Trouble && !Window",
         BOTH,
-        &expect_test::expect![" 1000 1000 2000: Trouble && !Window: Trouble{channel=GHT}"],
+        &expect_test::expect!["any 1000 1000 2000: Trouble && !Window: Trouble{channel=GHT}"],
     );
     // history starts at 500 ms
     check(
         "expr: '!Trouble && !Window'",
         BOTH,
         &expect_test::expect![[r#"
-             500 500 1000: !Trouble && !Window: none of them fires
-             6000 6000 -: !Trouble && !Window: none of them fires"#]],
+            any 500 500 1000: !Trouble && !Window: none of them fires
+            any 6000 6000 -: !Trouble && !Window: none of them fires"#]],
     );
     check(
         "expr: '!Trouble && !Window', for: 500ms",
         BOTH,
         &expect_test::expect![[r#"
-             500 - 1000: !Trouble && !Window: none of them fires
-             6000 6500 -: !Trouble && !Window: none of them fires"#]],
+            any 500 - 1000: !Trouble && !Window: none of them fires
+            any 6000 6500 -: !Trouble && !Window: none of them fires"#]],
     );
     check(
         "expr: Trouble || Window, keep_firing_for: 20s",
         BOTH,
-        &expect_test::expect![" 1000 1000 -: Trouble || Window: Trouble{channel=GHT}, Window"],
+        &expect_test::expect!["any 1000 1000 -: Trouble || Window: Trouble{channel=GHT}, Window"],
     );
 }
 
@@ -387,8 +387,8 @@ fn a_missing_label_is_the_empty_combination() {
         "expr: Trouble || Window, on: [channel]",
         BOTH,
         &expect_test::expect![[r#"
-        GHT 1000 1000 3000: Trouble || Window: Trouble{channel=GHT}
-         2000 2000 6000: Trouble || Window: Window"#]],
+            GHT 1000 1000 3000: Trouble || Window: Trouble{channel=GHT}
+            any 2000 2000 6000: Trouble || Window: Window"#]],
     );
     // judged from the first instant of an alert that has the combination, and ever after
     check(
@@ -406,7 +406,7 @@ fn changes_of_one_instant_are_applied_before_judging() {
     check(
         "expr: '!Trouble && !Window'",
         &list,
-        &expect_test::expect![" 9000 9000 -: !Trouble && !Window: none of them fires"],
+        &expect_test::expect!["any 9000 9000 -: !Trouble && !Window: none of them fires"],
     );
 }
 
