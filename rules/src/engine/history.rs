@@ -93,20 +93,29 @@ impl History {
 /// costs one look.
 #[derive(Debug, Default)]
 pub(super) struct Openings {
-    by_format: Vec<Vec<u32>>,
+    by_format: Vec<Open>,
+}
+
+/// Those of one format.
+#[derive(Debug, Default)]
+struct Open {
+    rules: Vec<u32>,
+    /// The lowest event time that they were told: a later one can tell them nothing, so that a record does not cost
+    /// a look at each of 10,000 rules.
+    told: Option<InstantMs>,
 }
 
 impl Openings {
     /// Of the rules with their formats.
     pub(super) fn of<'a>(rules: impl Iterator<Item = (u16, &'a RuleState)>) -> Self {
-        let mut by_format: Vec<Vec<u32>> = Vec::new();
+        let mut by_format: Vec<Open> = Vec::new();
         for (rule, (format, _)) in (0u32..)
             .zip(rules)
             .filter(|(_, (_, state))| !state.history.is_decided && state.composite().is_none())
         {
             let format = usize::from(format);
-            by_format.resize_with(by_format.len().max(format + 1), Vec::new);
-            by_format[format].push(rule);
+            by_format.resize_with(by_format.len().max(format + 1), Open::default);
+            by_format[format].rules.push(rule);
         }
         Self { by_format }
     }
@@ -121,18 +130,23 @@ impl Openings {
         states: &mut [RuleState],
     ) -> InstantMs {
         match self.by_format.get_mut(usize::from(format)) {
-            Some(open) if !open.is_empty() => tell(open, states, |state| {
-                state.history.record(event_ms);
-                state.opens_late(base);
-            }),
+            Some(open) if !open.rules.is_empty() && open.told.is_none_or(|told| event_ms < told) => {
+                open.told = Some(event_ms);
+                tell(&mut open.rules, states, |state| {
+                    state.history.record(event_ms);
+                    state.opens_late(base);
+                })
+            }
             _ => InstantMs::MAX,
         }
     }
 
     /// Tells a tick; returns the clock at which something is to be done about it.
     pub(super) fn tick(&mut self, recv_ms: InstantMs, states: &mut [RuleState]) -> InstantMs {
-        let told =
-            self.by_format.iter_mut().map(|open| tell(open, states, |state| state.history.tick(recv_ms)));
+        let told = self
+            .by_format
+            .iter_mut()
+            .map(|open| tell(&mut open.rules, states, |state| state.history.tick(recv_ms)));
         told.min().unwrap_or(InstantMs::MAX)
     }
 }

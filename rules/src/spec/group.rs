@@ -157,7 +157,7 @@ impl<'a> Loading<'a> {
         let alert = fields.need("alert", report).and_then(|entry| fields::text(entry, report));
         let mut line = 0;
         if let Some(alert) = alert {
-            let place = report.source.place(alert.at);
+            let place = report.place(alert.at);
             line = place.line;
             let here = format!("{}:{}:{}", report.file, place.line, place.column);
             match self.names.get(alert.text) {
