@@ -35,6 +35,8 @@ impl RowFlags {
     pub const MASKED: Self = Self(32);
     /// A time entry (tick): only the receive time counts, the frame is empty.
     pub const TICK: Self = Self(64);
+    /// Its reader knows that no rule is concerned and has kept nothing of it but its time and format. Never stored.
+    pub const UNCONCERNED: Self = Self(128);
 
     /// The six highest bits: which of its sender's sessions a row came by; 0: its input does not say.
     const LANE_SHIFT: u32 = 10;

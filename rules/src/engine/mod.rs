@@ -260,7 +260,11 @@ impl Engine {
         let due = self.openings.record(record.row.format.0, event_ms, moved.middle, &mut self.states);
         self.deadline = self.deadline.min(due);
         let mut hits = std::mem::take(&mut self.hits);
-        self.index.hits(record, &mut hits);
+        if record.row.flags.has(RowFlags::UNCONCERNED) {
+            hits.clear();
+        } else {
+            self.index.hits(record, &mut hits);
+        }
         if !hits.is_empty() {
             // Only matches are shown to people; a reset is the usual case and leaves no line.
             let matched = hits.iter().any(|hit| hit.matched);
