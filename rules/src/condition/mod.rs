@@ -33,6 +33,7 @@ mod function;
 pub(crate) mod literal;
 pub(crate) mod logic;
 pub(crate) mod nearest;
+mod needed;
 mod parse;
 mod pattern;
 pub(crate) mod reference;

@@ -9,6 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::needed::needed_words;
+
 /// Longest pattern.
 pub(super) const MAX_PATTERN_BYTES: usize = 4 * 1024;
 /// Most memory that a compiled pattern may take.
@@ -52,6 +54,11 @@ impl Pattern {
     /// As it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Words of which every text that it matches holds one; `None` if none are known.
+    pub(crate) fn needed_words(&self) -> Option<Vec<Box<str>>> {
+        needed_words(self.regex.as_str())
     }
 
     pub(super) fn is_match(&self, text: &[u8]) -> bool {

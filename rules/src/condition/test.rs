@@ -118,6 +118,22 @@ impl Test {
         }
     }
 
+    /// Appends the columns that it looks at.
+    pub(crate) fn columns(&self, out: &mut Vec<usize>) {
+        match self {
+            Test::Const(_) => {}
+            Test::Has(column)
+            | Test::Equal(column, _)
+            | Test::OneOf(column, _)
+            | Test::Order(column, ..)
+            | Test::InCidr(column, _)
+            | Test::Text(Field { column, .. }, _) => out.push(*column),
+            Test::Same(left, right) | Test::OrderOf(left, _, right) => out.extend([*left, *right]),
+            Test::Not(inner) => inner.columns(out),
+            Test::All(parts) | Test::Any(parts) => parts.iter().for_each(|part| part.columns(out)),
+        }
+    }
+
     /// The opposite.
     pub(super) fn negate(self) -> Test {
         match self {

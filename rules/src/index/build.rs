@@ -37,6 +37,9 @@ impl Builder {
         let mut shared = Shared::default();
         let mut postings = Postings::default();
         let mut index = FormatIndex::default();
+        self.conditions.iter().for_each(|(test, _)| test.columns(&mut index.columns));
+        index.columns.sort_unstable();
+        index.columns.dedup();
         for (position, (test, hits)) in (0_u32..).zip(self.conditions) {
             let keys = choose(&test, &popularity);
             let rest = keys.as_ref().map_or(&test, |keys| &keys.rest);

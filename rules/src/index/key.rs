@@ -101,6 +101,11 @@ fn leaf_keys(test: &Test) -> Option<Keys> {
         Test::Text(field, TextTest::StartsWith(word) | TextTest::EndsWith(word)) => {
             Some(Keys { any_of: vec![Key::Keyword(*field, word.clone())], rest: test.clone() })
         }
+        Test::Text(field, TextTest::Matches(pattern)) => {
+            let words = pattern.needed_words()?;
+            let any_of = words.into_iter().map(|word| Key::Keyword(*field, word)).collect();
+            Some(Keys { any_of, rest: test.clone() })
+        }
         _ => None,
     }
 }

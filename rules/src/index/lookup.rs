@@ -17,7 +17,7 @@ use crate::condition::text::{has_capitals, lower_into};
 const MAX_DFA_BYTES: usize = 16 * 1024 * 1024;
 
 /// Conditions by what a record shows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lookup {
     texts: Vec<TextColumn>,
     values: Vec<(usize, Table<ValueKey>)>,
@@ -26,7 +26,7 @@ pub(super) struct Lookup {
 }
 
 /// Keys on one text column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct TextColumn {
     field: Field,
     equal: TextTable,
@@ -34,7 +34,7 @@ struct TextColumn {
 }
 
 /// The words looked for in one column, in one automaton.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Keywords {
     automaton: AhoCorasick,
     /// Conditions by word.

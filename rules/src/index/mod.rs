@@ -16,7 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use record::RecordRef;
+use record::{FormatId, RecordRef};
 
 use crate::RuleSet;
 use crate::rule::{Kind, Rule};
@@ -37,20 +37,22 @@ pub struct Hit {
 }
 
 /// Finds the rules that a record concerns.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RuleIndex {
     /// By format number.
     formats: Vec<FormatIndex>,
 }
 
 /// The rules of one format.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct FormatIndex {
     shared: Shared,
     lookup: Lookup,
     roots: Vec<Root>,
     /// Hits beyond the first of conditions that several rules share.
     more: Vec<Box<[Hit]>>,
+    /// What conditions look at, ascending.
+    columns: Vec<usize>,
     /// What every record leads to.
     always: Vec<Posting>,
     /// What the record at hand leads to.
@@ -58,7 +60,7 @@ struct FormatIndex {
 }
 
 /// A condition and the rules that have it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Root {
     /// Node of what is to be evaluated.
     node: u32,
@@ -93,6 +95,11 @@ impl RuleIndex {
             }
         }
         Self { formats: builders.into_iter().map(Builder::finish).collect() }
+    }
+
+    /// The columns of a format that some condition looks at, ascending: what [`RuleIndex::hits`] depends on.
+    pub fn columns(&self, format: FormatId) -> &[usize] {
+        self.formats.get(usize::from(format.0)).map_or(&[], |format| &format.columns)
     }
 
     /// Replaces `hits` by the rules for which `where` or `reset` holds, in rule order, each once.

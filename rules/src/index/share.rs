@@ -9,7 +9,7 @@ use record::RecordRef;
 use crate::condition::test::Test;
 
 /// All distinct parts of the conditions of one format.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
     nodes: Vec<Node>,
     /// What is known of each node: number of the record it was found for, times two, plus whether it holds.
@@ -20,7 +20,7 @@ pub(super) struct Shared {
     ids: HashMap<Test, u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Node {
     Leaf(Test),
     Not(u32),

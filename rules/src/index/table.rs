@@ -14,7 +14,7 @@ type Hasher = foldhash::fast::FixedState;
 const INLINE_BYTES: usize = 16;
 
 /// Conditions by text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TextTable {
     entries: HashTable<TextEntry>,
     /// The texts longer than an entry, back to back.
@@ -23,7 +23,7 @@ pub(super) struct TextTable {
 }
 
 /// 32 bytes: two to a cache line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct TextEntry {
     /// The first bytes of the text, zeros after its end.
     start: [u8; INLINE_BYTES],
@@ -84,7 +84,7 @@ fn hash(text: &[u8]) -> u64 {
 }
 
 /// Conditions by key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table<K> {
     entries: HashMap<K, List, Hasher>,
     lists: Lists,
@@ -113,7 +113,7 @@ pub(super) enum List {
     Many(u32),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lists(Vec<Box<[Posting]>>);
 
 impl Lists {
