@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use record::{Batch, DecodeCounts, Decoder, FormatId, FormatSet, Lsn, Transport};
+use record::{Batch, DecodeCounts, Decoder, FormatId, FormatSet, Lsn, Row, Transport};
 
 use crate::line_blocks::{LINE_BYTES_MAX, LineBlocks};
+use crate::sieve::Sieve;
 
 /// A file of lines, read block by block.
 pub(crate) struct LineFile {
@@ -27,6 +29,11 @@ impl LineFile {
             block: Vec::new(),
             next_lsn: 1,
         })
+    }
+
+    /// Of lines that concern no rule only the time is kept; bytes are counted in `done_bytes`.
+    pub(crate) fn sifting(self, sieve: Option<Sieve>, done_bytes: &Arc<AtomicU64>) -> Self {
+        Self { lines: self.lines.sifting(sieve, done_bytes), ..self }
     }
 
     /// Replaces `batch` by the next lines, with LSNs counted from 1 in line order; false at the end of the file.
@@ -52,6 +59,10 @@ impl LineFile {
 pub(crate) struct LineDecoder {
     decoder: Decoder,
     source: Arc<str>,
+    /// Lines that it lets through are read in full, of the others only the time is kept.
+    sieve: Option<Sieve>,
+    /// Bytes of blocks decoded so far.
+    done_bytes: Arc<AtomicU64>,
 }
 
 impl LineDecoder {
@@ -59,12 +70,23 @@ impl LineDecoder {
         Self {
             decoder: Decoder::new(Arc::clone(formats), Transport::File, format),
             source: Arc::from(path.display().to_string()),
+            sieve: None,
+            done_bytes: Arc::default(),
         }
+    }
+
+    /// Of lines that concern no rule only the time is kept; bytes are counted in `done_bytes`.
+    pub(crate) fn sifting(self, sieve: Option<Sieve>, done_bytes: &Arc<AtomicU64>) -> Self {
+        Self { sieve, done_bytes: Arc::clone(done_bytes), ..self }
     }
 
     /// Appends the records of a block; the next block does not continue it.
     pub(crate) fn decode(&mut self, block: &[u8], batch: &mut Batch) {
         let source = batch.source_index(&self.source);
+        self.done_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.begin_block();
+        }
         let mut rest = block;
         while !rest.is_empty() {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
@@ -78,6 +100,12 @@ impl LineDecoder {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
             let cut = &line[..line.len().min(LINE_BYTES_MAX)];
+            if let Some(sieve) = &mut self.sieve
+                && let Some(row) = sieve.hold_back(&mut self.decoder, line)
+            {
+                batch.rows.push(Row { source, ..row });
+                return;
+            }
             self.decoder.push(batch, source, cut, None, line.len() > LINE_BYTES_MAX);
         }
     }

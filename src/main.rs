@@ -32,6 +32,7 @@ mod rule_test;
 mod run;
 mod schema;
 mod senders_thread;
+mod sieve;
 mod snapshot;
 mod snapshot_thread;
 mod store_thread;

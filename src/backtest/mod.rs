@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail, ensure};
 use record::{Batch, FormatSet, InstantMs, Lsn, rfc3339_ms};
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::lines::{LineFile, rule_files};
 use crate::output;
 use crate::progress_bar::{ProgressBar, grouped};
+use crate::sieve::Sieve;
 use crate::stored::{Share, Stored, Time};
 
 pub(crate) use over::{Bounds, Cut, Judged, Over, run_over};
@@ -118,7 +120,8 @@ impl Judge {
 
     fn files(&mut self, files: &[PathBuf], formats: &Arc<FormatSet>) -> Result<()> {
         let mut ignored = Vec::new();
-        FileReader::new(files).read(files, formats, &mut |batch, share| {
+        let sieve = Sieve::new(self.engine.rules(), formats);
+        FileReader::new(files).sifting(sieve).read(files, formats, &mut |batch, share| {
             self.seen.look(batch);
             self.engine.judge(batch, &mut ignored);
             ignored.clear();
@@ -159,13 +162,19 @@ impl Judge {
 pub(crate) struct FileReader {
     next_lsn: Lsn,
     share: Share,
+    sieve: Option<Sieve>,
 }
 
 impl FileReader {
     /// Nothing is read yet.
     pub(crate) fn new(files: &[PathBuf]) -> Self {
         let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
-        Self { next_lsn: 1, share: Share { passed: 0, total: files.iter().map(size).sum() } }
+        Self { next_lsn: 1, share: Share { passed: 0, total: files.iter().map(size).sum() }, sieve: None }
+    }
+
+    /// Of records that concern no rule of the sieve only time and format are kept.
+    fn sifting(self, sieve: Option<Sieve>) -> Self {
+        Self { sieve, ..self }
     }
 
     /// Hands all records over, several files merged by event time.
@@ -178,16 +187,19 @@ impl FileReader {
         formats: &Arc<FormatSet>,
         sink: &mut dyn FnMut(&mut Batch, Share),
     ) -> Result<()> {
+        let (done_bytes, sieve) = (Arc::new(AtomicU64::new(0)), self.sieve.take());
         let mut sink = |batch: &mut Batch| {
             self.next_lsn = crate::lines::number(batch, self.next_lsn);
-            self.share.passed += batch.bytes.len() as u64;
+            self.share.passed = done_bytes.load(Ordering::Relaxed);
             sink(batch, self.share);
         };
         match files {
-            [only] => parallel::read(only, formats, &mut sink),
+            [only] => parallel::read(only, formats, sieve.as_ref(), &done_bytes, &mut sink),
             several => {
-                let files: Result<Vec<LineFile>> =
-                    several.iter().map(|path| LineFile::open(path, formats, None)).collect();
+                let open = |path: &PathBuf| {
+                    Ok(LineFile::open(path, formats, None)?.sifting(sieve.clone(), &done_bytes))
+                };
+                let files: Result<Vec<LineFile>> = several.iter().map(open).collect();
                 merge::read(files?, &mut sink)
             }
         }

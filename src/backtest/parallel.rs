@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context, Result};
@@ -12,6 +13,7 @@ use record::{Batch, FormatSet};
 use super::Sink;
 use crate::line_blocks::LineBlocks;
 use crate::lines::LineDecoder;
+use crate::sieve::Sieve;
 
 /// Blocks on their way to one decoder, and batches on their way from it: enough that nobody waits for the other.
 const IN_FLIGHT: usize = 3;
@@ -51,7 +53,13 @@ fn lane() -> (Lane, Ends) {
 }
 
 /// Reads a file and hands its batches over in line order.
-pub(super) fn read(path: &Path, formats: &Arc<FormatSet>, sink: Sink<'_>) -> Result<()> {
+pub(super) fn read(
+    path: &Path,
+    formats: &Arc<FormatSet>,
+    sieve: Option<&Sieve>,
+    done_bytes: &Arc<AtomicU64>,
+    sink: Sink<'_>,
+) -> Result<()> {
     let mut file = LineBlocks::open(path)?;
     let decoders = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 16);
     std::thread::scope(|scope| {
@@ -59,7 +67,7 @@ pub(super) fn read(path: &Path, formats: &Arc<FormatSet>, sink: Sink<'_>) -> Res
         let mut from_decoders = Vec::new();
         for _ in 0..decoders {
             let (lane, ends) = lane();
-            let lines = LineDecoder::new(path, formats, None);
+            let lines = LineDecoder::new(path, formats, None).sifting(sieve.cloned(), done_bytes);
             scope.spawn(move || decode(lines, &ends));
             to_decoders.push((lane.blocks, lane.empty_blocks));
             from_decoders.push((lane.batches, lane.empty_batches));

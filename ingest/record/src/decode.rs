@@ -6,12 +6,14 @@
 mod charset;
 mod choose;
 mod counts;
+mod glance;
 mod lay_out;
 
 use std::sync::Arc;
 
 pub use counts::DecodeCounts;
 pub(crate) use counts::reason;
+pub use glance::Glance;
 
 use crate::format::{Format, Grammar};
 use crate::syslog::{Header, parse_header};

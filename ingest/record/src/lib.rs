@@ -17,7 +17,7 @@ mod time;
 mod value;
 
 pub use batch::{Batch, RecordRef, Row, RowFlags, Span};
-pub use decode::{DecodeCounts, Decoder, PlainReason, Transport};
+pub use decode::{DecodeCounts, Decoder, Glance, PlainReason, Transport};
 pub use dump::dump;
 pub use format::{
     Column, ColumnConfig, ColumnType, DetectConfig, Encoding, FieldHint, Format, FormatConfig, FormatError,

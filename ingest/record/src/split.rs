@@ -14,7 +14,7 @@ const LANES: usize = 16;
 /// one empty column. An empty delimiter never occurs: the line is one column.
 pub fn split(line: &[u8], delimiter: &[u8], base: u32, spans: &mut Vec<Span>) {
     match delimiter {
-        [a, b] if a == b => split_doubled(line, *a, base, spans),
+        [a, b] if a == b => split_doubled::<false>(line, *a, base, usize::MAX, spans),
         [] => spans.push(Span { start: base, end: base + offset(line.len()) }),
         _ => {
             let mut start = base;
@@ -27,6 +27,12 @@ pub fn split(line: &[u8], delimiter: &[u8], base: u32, spans: &mut Vec<Span>) {
     }
 }
 
+/// The same for a delimiter of one byte written twice, up to column `most`, which takes what remains. `most` is at
+/// least 1.
+pub(crate) fn split_first(line: &[u8], byte: u8, base: u32, most: usize, spans: &mut Vec<Span>) {
+    split_doubled::<true>(line, byte, base, spans.len() + most - 1, spans);
+}
+
 /// Lines are shorter than 4 GiB: frames are bounded far below.
 fn offset(at: usize) -> u32 {
     at as u32
@@ -34,7 +40,9 @@ fn offset(at: usize) -> u32 {
 
 /// Delimiters of one byte written twice, 64 bytes at a time: bit i of a block's mask says that a delimiter may begin
 /// at byte i.
-fn split_doubled(line: &[u8], byte: u8, base: u32, spans: &mut Vec<Span>) {
+///
+/// When it stops, it stops at `full` spans: what remains is the last one.
+fn split_doubled<const STOPS: bool>(line: &[u8], byte: u8, base: u32, full: usize, spans: &mut Vec<Span>) {
     let needle = u8x16::splat(byte);
     let mut start = base;
     // Whether the block's first byte is the second byte of the delimiter before it.
@@ -51,6 +59,10 @@ fn split_doubled(line: &[u8], byte: u8, base: u32, spans: &mut Vec<Span>) {
         taken = 0;
         spans.reserve(candidates.count_ones() as usize);
         while candidates != 0 {
+            if STOPS && spans.len() == full {
+                spans.push(Span { start, end: base + offset(line.len()) });
+                return;
+            }
             let bit = candidates.trailing_zeros();
             spans.push(Span { start, end: block_base + bit });
             start = block_base + bit + 2;

@@ -19,17 +19,17 @@ pub(super) struct Choice {
 }
 
 /// A line as far as it has been looked at.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     message: &'a [u8],
     program: &'a [u8],
     /// Offset of the message in the batch.
-    base: u32,
+    pub(super) base: u32,
     /// Spans that stood in the table before this line's.
     first: usize,
 }
 
 impl<'a> Line<'a> {
-    fn new(frame: &'a [u8], header: &Header, base: usize, first: usize) -> Self {
+    pub(super) fn new(frame: &'a [u8], header: &Header, base: usize, first: usize) -> Self {
         Self {
             message: &frame[header.message.start as usize..header.message.end as usize],
             program: &frame[header.program.start as usize..header.program.end as usize],
@@ -38,7 +38,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn is_named(&self, detect: &DetectConfig) -> bool {
+    pub(super) fn is_named(&self, detect: &DetectConfig) -> bool {
         detect.program.iter().any(|p| p.as_bytes() == self.program)
             || detect.prefix.as_ref().is_some_and(|p| self.message.starts_with(p.as_bytes()))
     }
@@ -196,7 +196,7 @@ impl Decoder {
 }
 
 /// Whether the hints about columns fit a line that has been split.
-fn hinted(format: &Format, detect: &DetectConfig, line: &Line<'_>, spans: &[Span]) -> bool {
+pub(super) fn hinted(format: &Format, detect: &DetectConfig, line: &Line<'_>, spans: &[Span]) -> bool {
     let found = spans.len() - line.first;
     let by_field = format.hint_column.is_some_and(|column| {
         let text = line.field(spans, column);

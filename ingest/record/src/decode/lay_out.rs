@@ -60,10 +60,10 @@ pub(super) fn columns(batch: &mut Batch, format: &Format, base: usize, header: &
 }
 
 /// Card numbers are at least so long.
-const CARD_DIGITS_MIN: usize = 13;
+pub(super) const CARD_DIGITS_MIN: usize = 13;
 
 /// Whether a text begins as `YYYY-MM-DD` does; no card number, however it is grouped, is written so.
-fn looks_dated(text: &[u8]) -> bool {
+pub(super) fn looks_dated(text: &[u8]) -> bool {
     matches!(text, [_, _, _, _, b'-', _, _, b'-', ..])
 }
 
@@ -131,12 +131,23 @@ pub(super) fn check_types(
     spans: &[Span],
     cache: &mut OffsetCache,
 ) -> (u128, Option<InstantMs>) {
-    let mut ill_typed = 0;
-    let mut event_ms = None;
     if format.grammar == Grammar::Plain {
         return (0, None);
     }
-    for (column, check) in &format.plan.typed {
+    check(bytes, format, &format.plan.typed, spans, cache)
+}
+
+/// The same of the columns in `typed`.
+pub(super) fn check(
+    bytes: &[u8],
+    format: &Format,
+    typed: &[(usize, Check)],
+    spans: &[Span],
+    cache: &mut OffsetCache,
+) -> (u128, Option<InstantMs>) {
+    let mut ill_typed = 0;
+    let mut event_ms = None;
+    for (column, check) in typed {
         let Some(span) = spans.get(*column) else { break };
         if span.start == span.end {
             continue;
