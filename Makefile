@@ -31,7 +31,8 @@ test: ## install what the tests need (says what), check, and run every test
 	$(MAKE) check
 	$(CARGO) test --workspace --locked
 
-bench: ## measure against Debian's rsyslog and a plain read-split-count limit, in one run
+bench: ## measure beside Debian's rsyslog, sec, syslog-ng, mawk and a plain read-split-count limit, in one run
+	@bash scripts/bench-setup.sh
 	$(CARGO) build --release --locked -p watchroom -p watchroom-bench
 	./target/release/watchroom-bench --watchroom target/release/watchroom
 

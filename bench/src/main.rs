@@ -12,6 +12,7 @@ mod relp;
 mod report;
 mod restart;
 mod rsyslog;
+mod rules;
 mod sender;
 mod statistics;
 mod watchroom;
@@ -48,6 +49,9 @@ enum Part {
     /// Receive, split, count (used by the measurement itself)
     #[command(hide = true)]
     Limit,
+    /// Hold many keys (used by the measurement itself)
+    #[command(hide = true)]
+    Keys(rules::keys::Args),
 }
 
 /// What to measure.
@@ -63,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
     /// Only this case; may be given several times. Names: limit, imtcp, imptcp, judged, stored, latency; relp, imrelp,
-    /// omrelp, omrelp-imrelp, ack, restart.
+    /// omrelp, omrelp-imrelp, ack, restart; rules (what rules cost, beside sec, syslog-ng and mawk).
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
     /// Lines to send instead of generated ones, with RFC 5424 headers as `watchroom generate --with-header` writes them.
@@ -78,6 +82,9 @@ pub(crate) struct Args {
     /// Folder in memory, for the lines and for what rsyslog writes. A folder inside it is made and removed.
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     memory: PathBuf,
+    /// Folder with the programs that scripts/bench-setup.sh unpacked.
+    #[arg(long, value_name = "DIR", default_value = ".tools/peers/root")]
+    peers: PathBuf,
     /// Alerts in the latency case.
     #[arg(long, value_name = "N", default_value_t = 300)]
     alerts: u32,
@@ -110,6 +117,10 @@ impl Args {
     }
 }
 
+/// The product's allocator: what an engine takes is measured with it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     match cli.part {
@@ -117,15 +128,21 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Part::SendPaced(args)) => latency::send(&args),
         Some(Part::SendRelp(args)) => relp::send(&args),
         Some(Part::Limit) => limit::run(),
+        Some(Part::Keys(args)) => rules::keys::run(&args),
         None => measure(&cli.args),
     }
 }
 
 fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     let memory = process::Folder::make(&args.memory)?;
+    let rules = args.wants("rules").then(|| rules::measure(args, memory.path())).transpose()?;
+    if let (Some(rules), ["rules"]) = (&rules, &*args.only.iter().map(String::as_str).collect::<Vec<_>>()) {
+        return report::only_rules(rules, args);
+    }
     let disk = process::Folder::make(&args.disk)?;
     let lines = Lines::prepare(args, memory.path())?;
     let mut report = report::Report::new(&lines);
+    report.rules = rules;
     report.disk = Some(disk::measure(disk.path())?);
     let few = lines.first(args.omrelp_lines, memory.path())?;
     let bench = case::Bench { args, lines: &lines, few: &few, memory: memory.path(), disk: disk.path() };
@@ -181,25 +198,35 @@ impl Lines {
         if let Some(given) = &args.lines_file {
             std::fs::copy(given, &path).with_context(|| format!("cannot copy {}", given.display()))?;
         } else {
-            ensure!(
-                args.watchroom.exists(),
-                "{} is not there: cargo build --release",
-                args.watchroom.display()
-            );
-            let count = args.lines.to_string();
-            let status = Command::new(&args.watchroom)
-                .args(["generate", "--only-order-trace", "--with-header", "--lines", &count, "--file"])
-                .arg(&path)
-                .status()
-                .with_context(|| format!("cannot run {}", args.watchroom.display()))?;
-            ensure!(status.success(), "generating the lines failed");
+            return Self::generate(args, memory, "lines.log", args.lines, &["--with-header"]);
         }
+        Self::of(path)
+    }
+
+    /// So many generated lines.
+    fn generate(
+        args: &Args,
+        memory: &Path,
+        name: &str,
+        count: u64,
+        options: &[&str],
+    ) -> anyhow::Result<Self> {
+        let path = memory.join(name);
+        ensure!(args.watchroom.exists(), "{} is not there: cargo build --release", args.watchroom.display());
+        let status = Command::new(&args.watchroom)
+            .args(["generate", "--only-order-trace", "--lines", &count.to_string()])
+            .args(options)
+            .arg("--file")
+            .arg(&path)
+            .status()
+            .with_context(|| format!("cannot run {}", args.watchroom.display()))?;
+        ensure!(status.success(), "generating the lines failed");
         Self::of(path)
     }
 
     /// The first `most` of them, in a file beside.
     fn first(&self, most: u64, memory: &Path) -> anyhow::Result<Self> {
-        let path = memory.join("few-lines.log");
+        let path = memory.join(format!("first-{most}.log"));
         let text = std::fs::read(&self.path)?;
         let few = usize::try_from(most)?;
         let end = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(few.saturating_sub(1));

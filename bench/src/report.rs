@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::Lines;
 use crate::case::{ALL, Case, OTHERS_MAX, Run};
 use crate::disk::Disk;
 use crate::latency::Latency;
 use crate::relp::Ack;
 use crate::restart::Restarts;
+use crate::rules::Figures;
 use crate::statistics::Spread;
+use crate::{Args, Lines};
 
 /// Goal: resident memory, bytes.
 const RESIDENT_MAX: u64 = 300_000_000;
@@ -28,12 +30,14 @@ pub(crate) fn progress(text: &str) {
 
 /// A goal and what became of it.
 #[derive(Debug)]
-struct Goal {
-    name: &'static str,
-    value: f64,
-    target: f64,
-    stretch: Option<f64>,
-    at_least: bool,
+pub(crate) struct Goal {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) target: f64,
+    /// More than the target.
+    pub(crate) stretch: Option<f64>,
+    /// At least the target, else at most.
+    pub(crate) at_least: bool,
 }
 
 impl Goal {
@@ -48,6 +52,37 @@ impl Goal {
             _ => "MISSED",
         }
     }
+
+    fn json(&self) -> serde_json::Value {
+        json!({"goal": self.name, "value": self.value, "target": self.target, "verdict": self.verdict()})
+    }
+}
+
+fn show_goals(goals: &[Goal], out: &mut String) -> std::fmt::Result {
+    if !goals.is_empty() {
+        writeln!(out, "\n{:<40}{:>10}{:>10}{:>10}  verdict", "goal", "value", "target", "stretch")?;
+    }
+    for goal in goals {
+        let sign = if goal.at_least { ">=" } else { "<=" };
+        let target = format!("{sign} {}", goal.target);
+        let stretch = goal.stretch.map_or_else(|| "-".to_owned(), |s| s.to_string());
+        writeln!(out, "{:<40}{:>10.2}{target:>10}{stretch:>10}  {}", goal.name, goal.value, goal.verdict())?;
+    }
+    Ok(())
+}
+
+/// Prints what rules cost when nothing else was measured.
+pub(crate) fn only_rules(rules: &Figures, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut out = rules.show()?;
+    let goals = rules.goals();
+    show_goals(&goals, &mut out)?;
+    std::io::stdout().write_all(out.as_bytes())?;
+    if let Some(path) = &args.json {
+        let lines = rules.json().into_iter().chain(goals.iter().map(Goal::json));
+        std::fs::write(path, lines.map(|line| format!("{line}\n")).collect::<String>())?;
+    }
+    let missed = goals.iter().any(|goal| goal.verdict() == "MISSED");
+    Ok(if args.gate && missed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// All figures of a measurement.
@@ -65,6 +100,8 @@ pub(crate) struct Report {
     pub(crate) acks: Vec<(Case, Ack)>,
     /// After kill -9.
     pub(crate) restarts: Option<Restarts>,
+    /// What rules cost.
+    pub(crate) rules: Option<Figures>,
 }
 
 impl Report {
@@ -80,6 +117,7 @@ impl Report {
             latency: None,
             acks: Vec::new(),
             restarts: None,
+            rules: None,
         }
     }
 
@@ -151,6 +189,7 @@ impl Report {
         goal("replay of 1M records, s", per_million, 10.0, None, false);
         let resident = self.resident_bytes().map(|bytes| bytes as f64 / 1e6);
         goal("resident memory, MB", resident, RESIDENT_MAX as f64 / 1e6, None, false);
+        goals.extend(self.rules.iter().flat_map(Figures::goals));
         goals
     }
 
@@ -258,23 +297,10 @@ impl Report {
         for note in &self.notes {
             writeln!(out, "not measured: {note}")?;
         }
-        let goals = self.goals();
-        if !goals.is_empty() {
-            writeln!(out, "\n{:<36}{:>10}{:>10}{:>10}  verdict", "goal", "value", "target", "stretch")?;
+        if let Some(rules) = &self.rules {
+            writeln!(out, "\n{}", rules.show()?)?;
         }
-        for goal in goals {
-            let sign = if goal.at_least { ">=" } else { "<=" };
-            let target = format!("{sign} {}", goal.target);
-            let stretch = goal.stretch.map_or_else(|| "-".to_owned(), |s| s.to_string());
-            writeln!(
-                out,
-                "{:<36}{:>10.2}{target:>10}{stretch:>10}  {}",
-                goal.name,
-                goal.value,
-                goal.verdict()
-            )?;
-        }
-        Ok(())
+        show_goals(&self.goals(), out)
     }
 
     fn relp_and_restart(&self, out: &mut String) -> std::fmt::Result {
@@ -343,11 +369,8 @@ impl Report {
                 json!({"fdatasync_4k_ms": [d.small_ms.0, d.small_ms.1], "fdatasync_256k_ms": [d.large_ms.0, d.large_ms.1]}),
             );
         }
-        for goal in self.goals() {
-            push(
-                json!({"goal": goal.name, "value": goal.value, "target": goal.target, "verdict": goal.verdict()}),
-            );
-        }
+        self.rules.iter().flat_map(Figures::json).for_each(&mut push);
+        self.goals().iter().map(Goal::json).for_each(push);
         out
     }
 }
