@@ -5,7 +5,9 @@
 //! depends on the set of values alone, not on their order: adding and merging commute. Refuses to know: thresholds,
 //! columns.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use record::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -160,6 +162,15 @@ impl Cell {
     }
 }
 
+/// Nearest rank, from 1.
+pub(super) fn rank(len: u32, percent: u8) -> u64 {
+    (u64::from(len) * u64::from(percent)).div_ceil(100)
+}
+
+fn sum<'a, K: 'a>(counted: impl Iterator<Item = (&'a K, &'a u32)>) -> u64 {
+    counted.map(|(_, n)| u64::from(*n)).sum()
+}
+
 fn one_more(count: &mut u32) {
     *count = count.saturating_add(1);
 }
@@ -192,6 +203,31 @@ impl Numbers {
         self.cells[first..].iter().take_while(move |(bucket, ..)| *bucket <= to)
     }
 
+    /// Whether at least `enough` values in buckets `from..=to` stand so (greater or less) to a bound. Of a quantile's
+    /// values; nothing is sorted for it.
+    pub(super) fn has(&self, enough: u64, order: Ordering, bound: Decimal, from: i64, to: i64) -> bool {
+        let mut found = 0;
+        self.inside(from, to).any(|(.., cell)| {
+            found += match cell {
+                Cell::Exact(values) => match order {
+                    Ordering::Greater => sum(values.range((Bound::Excluded(bound), Bound::Unbounded))),
+                    _ => sum(values.range(..bound)),
+                },
+                Cell::Bins(bins) => {
+                    let edge = bin(bound);
+                    let at_edge = bins.get(&edge).filter(|_| middle(edge).cmp(&bound) == order);
+                    let beyond = match order {
+                        Ordering::Greater => sum(bins.range(edge + 1..)),
+                        _ => sum(bins.range(..edge)),
+                    };
+                    beyond + at_edge.map_or(0, |n| u64::from(*n))
+                }
+                Cell::Sum(_) | Cell::Extreme(_) => 0,
+            };
+            found >= enough
+        })
+    }
+
     /// The aggregate of the values in buckets `from..=to`; `None` of none.
     pub(super) fn measure(&self, aggregate: Aggregate, from: i64, to: i64) -> Option<Measured> {
         let len = self.len(from, to);
@@ -216,7 +252,7 @@ impl Numbers {
                     }
                 }
                 values.sort_unstable();
-                let rank = (u64::from(len) * u64::from(percent)).div_ceil(100);
+                let rank = rank(len, percent);
                 let mut before = 0;
                 let found = values.iter().find(|(_, n)| {
                     before += u64::from(*n);
@@ -369,6 +405,14 @@ mod tests {
             let expect = sorted[rank - 1];
             let Measured::Value(got) = got else { panic!("{got:?}") };
             prop_assert!((got - expect).abs() <= expect.abs() * Decimal::new(1, 2), "{got} for {expect}");
+            // What is asked of a bound is what comparing the quantile says.
+            let (len, rank) = (values.len() as u32, rank as u64);
+            for bound in [got, expect, sorted[0], sorted[sorted.len() / 2], got + Decimal::ONE, got - Decimal::new(1, 9)] {
+                let above = numbers.has(u64::from(len) - rank + 1, Ordering::Greater, bound, 0, 1);
+                prop_assert_eq!(above, got > bound, "{} above {}", got, bound);
+                let below = numbers.has(rank, Ordering::Less, bound, 0, 1);
+                prop_assert_eq!(below, got < bound, "{} below {}", got, bound);
+            }
             values.reverse();
             prop_assert_eq!(fill(&values), numbers.clone());
             let mut bytes = Vec::new();

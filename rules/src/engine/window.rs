@@ -2,12 +2,14 @@
 //!
 //! Refuses to know: keys, alerts, how buckets become instants beyond their length.
 
+use std::cmp::Ordering;
+
 use record::InstantMs;
 
 use super::counts::Counts;
 use super::distinct::{Keep, Occurrences, Values, cap};
 use super::flatline::FlatlineRule;
-use super::numbers::{Measured, Numbers};
+use super::numbers::{self, Measured, Numbers};
 use super::ratio::RatioRule;
 use super::spike::SpikeRule;
 use super::state::Sighting;
@@ -74,6 +76,19 @@ pub(super) struct AggregateRule {
 }
 
 impl AggregateRule {
+    /// The same as comparing the quantile, by counting what lies beyond the bounds.
+    fn quantile_holds(&self, percent: u8, tally: &Tally, from: i64, to: i64) -> bool {
+        let Some(held) = tally.numbers() else { return false };
+        let len = held.len(from, to);
+        let rank = numbers::rank(len, percent);
+        let Bounds { below, above } = self.bounds;
+        len > 0
+            && u64::from(len) >= self.min_total
+            && (above
+                .is_some_and(|above| held.has(u64::from(len) - rank + 1, Ordering::Greater, above, from, to))
+                || below.is_some_and(|below| held.has(rank, Ordering::Less, below, from, to)))
+    }
+
     /// The number that is compared, and of how many values it is.
     pub(super) fn measure(&self, tally: &Tally, from: i64, to: i64) -> (Option<Measured>, u32) {
         let held = tally.numbers();
@@ -90,6 +105,9 @@ impl AggregateRule {
     }
 
     fn holds(&self, tally: &Tally, from: i64, to: i64) -> bool {
+        if let Aggregate::Quantile(percent) = self.aggregate {
+            return self.quantile_holds(percent, tally, from, to);
+        }
         let (measured, n) = self.measure(tally, from, to);
         let beyond = |measured: &Measured| self.is_below(measured) || self.is_above(measured);
         u64::from(n) >= self.min_total && measured.as_ref().is_some_and(beyond)
