@@ -8,6 +8,8 @@ use regex_syntax::hir::{Hir, HirKind};
 
 /// Shorter words are in most texts.
 const WORD_BYTES_MIN: usize = 3;
+/// What is left of words that are too many.
+const SHORTENED_BYTES: usize = 4;
 /// More words than this (of a pattern that ignores case, say) are not worth their room.
 const WORDS_MAX: usize = 64;
 
@@ -23,7 +25,16 @@ pub(super) fn needed_words(pattern: &str) -> Option<Vec<Box<str>>> {
 /// Keeps the better of `best` and what a part needs.
 fn consider(part: &Hir, best: &mut Option<Vec<Box<str>>>) {
     for kind in [ExtractKind::Prefix, ExtractKind::Suffix] {
-        let found = words(&Extractor::new().kind(kind).extract(part));
+        let mut found = Extractor::new().kind(kind.clone()).extract(part);
+        if found.len().is_some_and(|len| len > WORDS_MAX) {
+            // Patterns that ignore case have a word for each way to write it: shorter ones are fewer.
+            match kind {
+                ExtractKind::Suffix => found.keep_last_bytes(SHORTENED_BYTES),
+                _ => found.keep_first_bytes(SHORTENED_BYTES),
+            }
+            found.dedup();
+        }
+        let found = words(&found);
         if let Some(found) = found
             && best.as_ref().is_none_or(|best| worth(&found) > worth(best))
         {

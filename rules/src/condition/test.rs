@@ -69,7 +69,7 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    pub(super) fn holds(self, ordering: std::cmp::Ordering) -> bool {
+    pub(crate) fn holds(self, ordering: std::cmp::Ordering) -> bool {
         match self {
             Order::Less => ordering.is_lt(),
             Order::LessEqual => ordering.is_le(),

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use record::RecordRef;
+use record::{Decimal, RecordRef, ValueKey};
 
-use crate::condition::test::Test;
+use crate::condition::test::{Order, Test};
 
 /// All distinct parts of the conditions of one format.
 #[derive(Debug, Clone, Default)]
@@ -14,15 +14,21 @@ pub(super) struct Shared {
     nodes: Vec<Node>,
     /// What is known of each node: number of the record it was found for, times two, plus whether it holds.
     found: Vec<u32>,
+    /// Numbers of columns that some part compares, read once a record: the record they were read for, and the number.
+    numbers: Vec<(u32, Option<Decimal>)>,
     /// Number of the record at hand, from 1.
     record: u32,
     /// While building only.
     ids: HashMap<Test, u32>,
+    /// While building only: columns of `numbers`.
+    columns: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
 enum Node {
     Leaf(Test),
+    /// A number's column, its place in `numbers`, and how it must stand to a bound.
+    Number(usize, usize, Order, Decimal),
     Not(u32),
     All(Box<[u32]>),
     Any(Box<[u32]>),
@@ -38,6 +44,14 @@ impl Shared {
             Test::Not(inner) => Node::Not(self.intern(inner)),
             Test::All(parts) => Node::All(parts.iter().map(|part| self.intern(part)).collect()),
             Test::Any(parts) => Node::Any(parts.iter().map(|part| self.intern(part)).collect()),
+            Test::Order(column, order, ValueKey::Decimal(bound)) => {
+                let known = self.columns.iter().position(|known| known == column);
+                let place = known.unwrap_or_else(|| {
+                    self.columns.push(*column);
+                    self.columns.len() - 1
+                });
+                Node::Number(*column, place, *order, *bound)
+            }
             leaf => Node::Leaf(leaf.clone()),
         };
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
@@ -49,6 +63,7 @@ impl Shared {
     /// No more tests will come.
     pub(super) fn seal(&mut self) {
         self.ids = HashMap::new();
+        self.numbers = vec![(0, None); self.columns.len()];
         self.found = vec![0; self.nodes.len()];
     }
 
@@ -58,6 +73,7 @@ impl Shared {
         let anew = self.record == u32::MAX / 2;
         if anew {
             self.found.fill(0);
+            self.numbers.fill((0, None));
             self.record = 0;
         }
         self.record += 1;
@@ -78,22 +94,36 @@ impl Shared {
 
     /// Whether the test at `node` holds for the record at hand.
     pub(super) fn holds(&mut self, node: u32, record: &RecordRef<'_>) -> bool {
-        holds(&self.nodes, &mut self.found, self.record, node, record)
+        let Self { nodes, found, numbers, record: number, .. } = self;
+        holds(nodes, &mut Known { found, numbers }, *number, node, record)
     }
 }
 
+/// What is known of the record at hand.
+struct Known<'a> {
+    found: &'a mut [u32],
+    numbers: &'a mut [(u32, Option<Decimal>)],
+}
+
 /// Recursion is as deep as conditions nest, which their grammar bounds.
-fn holds(nodes: &[Node], found: &mut [u32], number: u32, node: u32, record: &RecordRef<'_>) -> bool {
-    let known = found[node as usize];
-    if known >> 1 == number {
-        return known & 1 == 1;
+fn holds(nodes: &[Node], known: &mut Known<'_>, number: u32, node: u32, record: &RecordRef<'_>) -> bool {
+    let before = known.found[node as usize];
+    if before >> 1 == number {
+        return before & 1 == 1;
     }
     let holds = match &nodes[node as usize] {
         Node::Leaf(test) => test.holds(record),
-        Node::Not(inner) => !holds(nodes, found, number, *inner, record),
-        Node::All(parts) => parts.iter().all(|part| holds(nodes, found, number, *part, record)),
-        Node::Any(parts) => parts.iter().any(|part| holds(nodes, found, number, *part, record)),
+        Node::Number(column, place, order, bound) => {
+            let (read_for, value) = &mut known.numbers[*place];
+            if *read_for != number {
+                (*read_for, *value) = (number, record.decimal(*column));
+            }
+            value.is_some_and(|value| order.holds(value.cmp(bound)))
+        }
+        Node::Not(inner) => !holds(nodes, known, number, *inner, record),
+        Node::All(parts) => parts.iter().all(|part| holds(nodes, known, number, *part, record)),
+        Node::Any(parts) => parts.iter().any(|part| holds(nodes, known, number, *part, record)),
     };
-    found[node as usize] = number << 1 | u32::from(holds);
+    known.found[node as usize] = number << 1 | u32::from(holds);
     holds
 }
