@@ -344,6 +344,21 @@ impl Kind {
 impl Rule {
     /// Its shape in words: `at least 12 in a row within 1m, by channel`.
     pub(crate) fn summary(&self, format: &Format) -> String {
+        let mut text = self.shape(format);
+        if !self.by.is_empty() {
+            let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();
+            text.push_str(&format!(", by {}", names.join(", ")));
+        }
+        match self.thresholds.len() {
+            0 => {}
+            1 => text.push_str(", other numbers in 1 row"),
+            rows => text.push_str(&format!(", other numbers in {rows} rows")),
+        }
+        text
+    }
+
+    /// What its kind asks for, in words.
+    fn shape(&self, format: &Format) -> String {
         let column = |column: usize| format.columns().get(column).map_or("", |column| &*column.name);
         let show_distinct = |distinct: &Option<Distinct>| match distinct {
             Some(d) => {
@@ -352,7 +367,7 @@ impl Rule {
             }
             None => String::new(),
         };
-        let mut text = match &self.kind {
+        match &self.kind {
             Kind::Any { resolve_after_ms } => {
                 format!("any match, until {} without one", show_duration(*resolve_after_ms))
             }
@@ -405,17 +420,7 @@ impl Rule {
             }
             Kind::Things(things) => things.summary(format),
             Kind::Composite(composite) => composite.text.to_string(),
-        };
-        if !self.by.is_empty() {
-            let names: Vec<&str> = self.by.iter().map(|(name, _)| &**name).collect();
-            text.push_str(&format!(", by {}", names.join(", ")));
         }
-        match self.thresholds.len() {
-            0 => {}
-            1 => text.push_str(", other numbers in 1 row"),
-            rows => text.push_str(&format!(", other numbers in {rows} rows")),
-        }
-        text
     }
 }
 
