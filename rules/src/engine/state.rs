@@ -272,6 +272,8 @@ impl RuleState {
         let watermark = base.saturating_sub(self.settings.lateness_ms);
         if self.history.due(self.unit_ms()).is_some_and(|due| due <= watermark) {
             self.frontier = self.frontier.max(watermark.div_euclid(self.unit_ms()));
+            // Nothing was due until then, or it would have been looked at.
+            self.watermark = self.watermark.max(watermark);
         }
     }
 

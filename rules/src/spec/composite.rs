@@ -11,7 +11,6 @@ use record::FormatSet;
 use super::RuleError;
 use super::fields;
 use super::group::RuleReader;
-use super::node::Entry;
 use super::place::Place;
 use crate::condition::nearest::did_you_mean;
 use crate::engine::unit_ms_of;
@@ -36,8 +35,6 @@ pub(super) struct Open {
     pub(super) file: String,
     /// Where each name stands first.
     names: Vec<Place>,
-    /// Where each label of `on` stands.
-    on: Vec<(Arc<str>, Place)>,
 }
 
 /// What the expression names and `on` lists, with places in the file; the rule's members are found later.
@@ -92,10 +89,7 @@ pub(super) fn open(rule: &mut RuleReader<'_, '_>, position: usize) -> Option<Ope
     parser.whole().ok()?;
     let place = |at: usize| report.source.place(report.source.within(text.at, text.text, at));
     let names = parser.names.iter().map(|(_, at)| place(*at)).collect();
-    let on =
-        rule.fields.entry("on").and_then(|entry: &Entry| fields::texts(entry, report)).unwrap_or_default();
-    let on = on.iter().map(|name| (name.text.into(), report.source.place(name.at))).collect();
-    Some(Open { rule: position, file: report.file.to_owned(), names, on })
+    Some(Open { rule: position, file: report.file.to_owned(), names })
 }
 
 struct Parser<'a> {
@@ -205,7 +199,7 @@ impl Parser<'_> {
     }
 }
 
-/// Reports names that no rule has, labels that no named alert has, and cycles.
+/// Reports names that no rule has, and cycles. A label that no named alert has is empty for all of them.
 pub(super) fn check(
     open: &[Open],
     rules: &[Rule],
@@ -224,36 +218,14 @@ pub(super) fn check(
                 message,
             });
         };
-        let mut all_found = true;
         for (name, place) in composite.names.iter().zip(&open.names) {
             if !known.contains_key(&**name) {
                 let hint = did_you_mean(name, known.keys().map(String::as_str));
                 error(*place, format!("there is no alert `{name}`{hint}"));
             }
-            let Some(&member) = position.get(&**name) else {
-                all_found = false;
-                continue;
-            };
+            let Some(&member) = position.get(&**name) else { continue };
             if let Some(path) = path(rules, &position, member, open.rule) {
                 error(*place, format!("`{}` hangs on itself: {path}", rules[open.rule].alert));
-            }
-        }
-        if !all_found {
-            continue;
-        }
-        let members = || composite.names.iter().filter_map(|name| position.get(&**name)).map(|&i| &rules[i]);
-        let has = |rule: &Rule, label: &str| {
-            rule.labels.contains_key(label) || rule.by.iter().any(|(name, _)| **name == *label)
-        };
-        for (label, place) in &open.on {
-            if !members().any(|rule| has(rule, label)) {
-                let labels: BTreeSet<&str> = members()
-                    .flat_map(|rule| {
-                        rule.labels.keys().map(String::as_str).chain(rule.by.iter().map(|(n, _)| &**n))
-                    })
-                    .collect();
-                let hint = did_you_mean(label, labels.iter().copied());
-                error(*place, format!("no alert that `expr` names has the label `{label}`{hint}"));
             }
         }
     }

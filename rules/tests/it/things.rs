@@ -377,3 +377,25 @@ fn check_lives(out: &[Transition]) {
         assert!(fits, "{before:?} then {:?} of {id}", transition.change);
     }
 }
+
+#[test]
+fn a_late_record_that_opens_history_does_not_rewrite_what_was_settled() {
+    let e = |offset, delay| Event { offset, order: "o1", code: "S", channel: "GHT", merchant: "M1", delay };
+    let text = "        kind: new_value\n        field: order_no\n        remember: 1ms\n        learn: 1000ms\n        where: '!endsWith(response_code, \"-\")'\n        count: 1\n        resolve_after: 1ms\n        lateness: 0ms\n        for: 0ms\n        keep_firing_for: 0ms\n";
+    let rule = Rule {
+        kind: Kind::NewValue { remember: 1, learn: 1000 },
+        count: 1,
+        resolve_after: 1,
+        lateness: 0,
+        pending_for: 0,
+        keep_firing_for: 0,
+    };
+    let entries = live(vec![e(2500, -500), e(0, 2074), e(2000, 1)]);
+    let (rules, formats) = load(text);
+    let mut engine = Engine::new(rules, Arc::clone(&formats));
+    let mut out = Vec::new();
+    engine.judge(&batch(&formats, &entries), &mut out);
+    let ended = out.iter().filter(|t| matches!(t.change, Change::Resolved | Change::Dropped));
+    let expect = alerts(&rule, &arrivals(&entries, false), Some(START + 90_000));
+    assert_eq!(sorted(ended.map(|t| told(&t.alert))), expect, "{out:?}");
+}
