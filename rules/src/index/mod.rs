@@ -83,7 +83,9 @@ impl RuleIndex {
         let formats = rules.iter().map(|rule| usize::from(rule.format.0) + 1).max().unwrap_or_default();
         let mut builders: Vec<Builder> = Vec::new();
         builders.resize_with(formats, Builder::default);
-        for (position, rule) in (0_u32..).zip(rules) {
+        // A composite looks at alerts, at no record.
+        let looking = (0_u32..).zip(rules).filter(|(_, rule)| !matches!(rule.kind, Kind::Composite(_)));
+        for (position, rule) in looking {
             let builder = &mut builders[usize::from(rule.format.0)];
             let filter = match &rule.kind {
                 Kind::Things(things) => &rule.filter.and(things.needs()),

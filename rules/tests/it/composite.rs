@@ -481,3 +481,13 @@ fn what_is_on_at_the_end_of_a_file_stays_on() {
         assert_eq!(shown, [("A".to_owned(), 22_000, None), ("C".to_owned(), 22_000, None)], "{end}");
     }
 }
+
+#[test]
+fn a_composite_looks_at_no_record() {
+    let (rules, formats) = load(&format!("{MEMBERS}      - {{alert: C, kind: composite, expr: Trouble}}\n"));
+    let mut engine = Engine::new(rules, Arc::clone(&formats));
+    engine.judge(&batch(&formats, &events(&[(0, "", ""), (2_000, "NET_ERR", "GHT")])), &mut Vec::new());
+    let counts = engine.counts();
+    assert_eq!(counts.records, 2);
+    assert_eq!(counts.rules.last().map(|rule| rule.matched), Some(0), "a record costs it nothing");
+}
