@@ -189,6 +189,8 @@ impl Session {
             if let Some((txnr, status, _)) = self.next_answer()? {
                 return match (txnr, status) {
                     (1, 200) => Ok(()),
+                    // A node that is ending says so to whoever has just come: no answer is owed.
+                    (0, 0) => Err(Over::Lost),
                     _ => Err(Over::Wrong(format!("`open` was answered with {status} under number {txnr}"))),
                 };
             }
