@@ -78,9 +78,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         lints.iter().for_each(|lint| output::note(&lint.to_string()));
         let noun = if lints.len() == 1 { "lint" } else { "lints" };
         let so = if lints.is_empty() { String::new() } else { format!(", {} {noun}", lints.len()) };
-        output::note(&format!("ok: {} rules in {} files{so}", rules.infos().len(), files.len()));
+        let noun = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+        output::note(&format!("ok: {} in {}{so}", noun(rules.len(), "rule"), noun(files.len(), "file")));
         for rule in rules.infos() {
-            output::note(&format!("  {} ({}): {}", rule.alert, rule.kind, rule.summary));
+            output::note(&output::visible(&format!("  {} ({}): {}", rule.alert, rule.kind, rule.summary)));
         }
     }
     Ok(if lints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LINT) })

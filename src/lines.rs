@@ -2,6 +2,7 @@
 //!
 //! Used by `parse` and `backtest`. Refuses to know: sockets, rules, the journal.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,29 +122,95 @@ pub(crate) fn number(batch: &mut Batch, first: Lsn) -> Lsn {
     lsn
 }
 
-/// The rule files named by paths: a folder means its `*.yaml` and `*.yml` (not its subfolders), in name order.
+/// The rule files named by paths, each once: a folder means its `*.yaml` and `*.yml` (neither its subfolders nor what
+/// begins with a dot: editors and `rsync` keep unfinished files under such names), in name order.
 pub(crate) fn rule_files(paths: &[PathBuf]) -> Result<Vec<rules::RuleFile>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let mut found: Vec<PathBuf> = std::fs::read_dir(path)
-                .with_context(|| format!("{}: cannot be listed", path.display()))?
-                .filter_map(|entry| entry.ok().map(|e| e.path()))
-                .filter(|p| p.is_file() && p.extension().is_some_and(|e| e == "yaml" || e == "yml"))
-                .collect();
-            found.sort();
+            let found = files_of(path)?;
             anyhow::ensure!(!found.is_empty(), "{}: holds no *.yaml rule file", path.display());
             files.extend(found);
         } else {
             files.push(path.clone());
         }
     }
+    let mut seen = HashSet::new();
+    files.retain(|path| std::fs::canonicalize(path).map_or(true, |real| seen.insert(real)));
     files
         .into_iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("{}: cannot be read", path.display()))?;
-            Ok(rules::RuleFile { name: path.display().to_string(), text })
-        })
+        .map(|path| Ok(rules::RuleFile { name: path.display().to_string(), text: read_text(&path)? }))
         .collect()
+}
+
+/// The YAML files of a folder. What cannot be read is among them, so that it is missed: a link that leads nowhere
+/// must not take its rules away in silence.
+pub(crate) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("{}: cannot be listed", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("{}: cannot be listed", folder.display()))?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        if yaml && !hidden && !path.is_dir() {
+            let waits = std::fs::metadata(&path).is_ok_and(|facts| !facts.is_file());
+            anyhow::ensure!(!waits, "{}: is no file of text; remove it", path.display());
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The text of a file that people write. Bytes that are no UTF-8 become NUL, which YAML never holds: whoever reads it
+/// says where the first one stands.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
+        let mut text = String::new();
+        for chunk in error.as_bytes().utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().first().map(|_| '\0'));
+        }
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = "groups: []\n";
+
+    fn names(paths: &[PathBuf]) -> Result<Vec<String>> {
+        let name = |file: rules::RuleFile| file.name.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(rule_files(paths)?.into_iter().map(name).collect())
+    }
+
+    #[test]
+    fn a_folder_means_its_yaml_files_and_nothing_that_is_missing_goes_unnoticed() {
+        let dir = std::env::temp_dir().join(format!("watchroom-rule-files-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&dir));
+        std::fs::create_dir_all(dir.join("folder.yaml")).unwrap();
+        let folder = std::slice::from_ref(&dir);
+        assert!(names(folder).unwrap_err().to_string().contains("holds no *.yaml rule file"));
+        for name in ["b.yaml", "a.yml", ".a.yaml", ".#b.yaml", "b.yaml~", "c.json"] {
+            std::fs::write(dir.join(name), RULES).unwrap();
+        }
+        assert_eq!(names(folder).unwrap(), ["a.yml", "b.yaml"], "what editors leave is no rule file");
+        let twice = [dir.clone(), dir.join("b.yaml"), dir.join(".a.yaml")];
+        assert_eq!(
+            names(&twice).unwrap(),
+            ["a.yml", "b.yaml", ".a.yaml"],
+            "each once; what is named is read"
+        );
+        std::os::unix::fs::symlink(dir.join("gone"), dir.join("c.yaml")).unwrap();
+        let error = format!("{:#}", names(folder).unwrap_err());
+        assert!(error.contains("c.yaml: cannot be read"), "{error}");
+        std::fs::remove_file(dir.join("c.yaml")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.join("s.yaml")).unwrap();
+        assert!(names(folder).unwrap_err().to_string().contains("s.yaml: is no file of text"));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -103,7 +103,7 @@ fn check_tells_lints_from_errors() {
     let (code, out, err) = check(&never, &[]);
     assert_eq!((code, &*out), (3, ""), "{err}");
     assert!(
-        err.contains("r.yaml:4:34: lint never-holds: ") && err.contains("ok: 1 rules in 1 files, 1 lint"),
+        err.contains("r.yaml:4:34: lint never-holds: ") && err.contains("ok: 1 rule in 1 file, 1 lint"),
         "{err}"
     );
     assert_eq!(check(&never, &["--lint", "none"]).0, 0);

@@ -4,7 +4,7 @@ use record::{ColumnType, Decimal, Format, Value, ValueKey};
 
 use super::ConditionError;
 use super::function;
-use super::nearest::did_you_mean;
+use super::nearest::no_field;
 use super::reference::FUNCTION_NAMES;
 use super::syntax::{CompareOp, Expr, ExprKind};
 use super::test::{Field, Order, Test, TextTest};
@@ -55,13 +55,7 @@ fn conditions(parts: &[Expr], format: &Format) -> Checked<Vec<Test>> {
 
 /// Position of a named column.
 pub(super) fn column(at: &Expr, name: &str, format: &Format) -> Checked<usize> {
-    format.column(name).map_or_else(
-        || {
-            let hint = did_you_mean(name, format.columns().iter().map(|column| &*column.name));
-            error(at, format!("format `{}` has no field `{name}`{hint}", format.name()))
-        },
-        Ok,
-    )
+    format.column(name).map_or_else(|| error(at, no_field(format, name)), Ok)
 }
 
 /// What an expression is, for messages.

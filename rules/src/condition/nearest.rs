@@ -1,5 +1,7 @@
 //! The nearest known name to one that is not known: by edit distance, so that a message can say what was meant.
 
+use record::Format;
+
 /// Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
@@ -38,6 +40,21 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 /// `; did you mean `x`?`, or nothing when no name is near.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
+/// Most fields that a message lists.
+const LISTED_MAX: usize = 16;
+
+/// That a format has no such field, with the nearest one, or where to find those it has.
+pub(crate) fn no_field(format: &Format, name: &str) -> String {
+    let known: Vec<&str> = format.columns().iter().map(|column| &*column.name).collect();
+    let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+    let hint = match did_you_mean(name, known.iter().copied()) {
+        hint if !hint.is_empty() => hint,
+        _ if known.len() <= LISTED_MAX => format!("; its fields are {}", known.join(", ")),
+        _ => "; `watchroom parse FILE` and docs/rules.md show its fields".to_owned(),
+    };
+    format!("format `{}` has no field `{shown}`{hint}", format.name())
 }
 
 #[cfg(test)]

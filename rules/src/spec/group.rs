@@ -18,7 +18,7 @@ use super::template::{self, Piece};
 use super::thresholds;
 use super::{RuleError, RuleFile, RuleInfo, RuleSet};
 use crate::condition::Condition;
-use crate::condition::nearest::did_you_mean;
+use crate::condition::nearest::{did_you_mean, no_field};
 use crate::rule::{Kind, Rule, TEMPLATE_NAMES};
 
 /// Format of a rule that names none.
@@ -132,7 +132,7 @@ impl<'a> Loading<'a> {
                 _ => fields::unknown_key(entry, "a group", &keys::names(keys::GROUP), report),
             }
         }
-        let name = fields.need("name", report).and_then(|entry| fields::text(entry, report));
+        let name = fields.need("name", report).and_then(|entry| name_of(entry, report));
         let labels = fields.entry("labels").map(|entry| labels(entry, report)).unwrap_or_default();
         let group: Arc<str> = name.map_or("", |name| name.text).into();
         let rules = fields.need("rules", report).map(|entry| list(entry, report)).unwrap_or_default();
@@ -154,7 +154,7 @@ impl<'a> Loading<'a> {
         if let Some(linter) = &mut self.linter {
             linter.begin(fields.at, report);
         }
-        let alert = fields.need("alert", report).and_then(|entry| fields::text(entry, report));
+        let alert = fields.need("alert", report).and_then(|entry| name_of(entry, report));
         let mut line = 0;
         if let Some(alert) = alert {
             let place = report.place(alert.at);
@@ -270,21 +270,46 @@ fn check_keys(fields: Fields<'_>, spec: Option<&KindSpec>, report: &mut Report<'
     }
 }
 
+/// Whether Prometheus and Alertmanager take it as the name of a label or an annotation.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn not_a_name(entry: &Entry, what: &str, report: &mut Report<'_>) {
+    let message = format!(
+        "`{}` is not {what} name; use letters, digits and `_`, no digit first",
+        entry.key.escape_debug()
+    );
+    report.error(entry.key_at, message);
+}
+
+/// A name that people read in subjects, tables and logs: on one line, without what steers a terminal.
+fn name_of<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Text<'n>> {
+    let name = fields::text(entry, report)?;
+    if let Some(at) = name.text.find(char::is_control) {
+        let message = format!("`{}` holds a line break or another control character; remove it", entry.key);
+        report.error_within(name.at, name.text, at, message);
+        return None;
+    }
+    Some(name)
+}
+
 /// A mapping of label names to texts.
 fn labels(entry: &Entry, report: &mut Report<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let Some(map) = Fields::of(&entry.value, "`labels`", report) else { return labels };
     for entry in map.entries() {
-        let valid = entry.key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && entry.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !valid {
+        if !is_name(&entry.key) {
+            not_a_name(entry, "a label", report);
+        } else if entry.key == "__name__" {
             report.error(
                 entry.key_at,
-                format!("`{}` is not a label name; use letters, digits and `_`", entry.key),
+                "the label `__name__` is the name of a metric in Prometheus; choose another",
             );
         } else if entry.key == "alertname" {
             report.error(entry.key_at, "the label `alertname` is the rule's `alert`; remove it");
-        } else if let Some(text) = fields::text(entry, report) {
+        } else if let Some(text) = name_of(entry, report) {
             labels.insert(entry.key.clone(), text.text.to_owned());
         }
     }
@@ -332,12 +357,7 @@ impl<'a> RuleReader<'a, '_> {
     pub(super) fn column(&mut self, name: Text<'_>) -> Option<usize> {
         let found = self.format.column(name.text);
         if found.is_none() {
-            let known = self.format.columns().iter().map(|column| &*column.name);
-            let hint = did_you_mean(name.text, known);
-            self.report.error(
-                name.at,
-                format!("format `{}` has no field `{}`{hint}", self.format.name(), name.text),
-            );
+            self.report.error(name.at, no_field(self.format, name.text));
         }
         found
     }
@@ -449,7 +469,9 @@ impl<'a> RuleReader<'a, '_> {
             .chain(TEMPLATE_NAMES)
             .collect();
         for entry in map.entries() {
-            if let Some(text) = fields::text(entry, self.report) {
+            if !is_name(&entry.key) {
+                not_a_name(entry, "an annotation", self.report);
+            } else if let Some(text) = fields::text(entry, self.report) {
                 self.check_template(text, &names);
                 all.insert(entry.key.clone(), text.text.to_owned());
             }

@@ -53,9 +53,25 @@ impl Content {
     }
 }
 
+/// Most values and keys of one file: 10,000 rules with all that a rule may say take a tenth of it.
+const MAX_NODES: usize = 5_000_000;
+
 /// Reads a document. An error is YAML's own: the file cannot be read at all.
 pub(super) fn read(source: &Source<'_>) -> Result<Node, (Place, String)> {
-    let options = serde_saphyr::options! { with_snippet: false, reject_unsupported_tags: true };
+    if let Some(byte) = source.text.find('\0') {
+        let message = "here stands a byte that is no text in UTF-8; save the file as UTF-8";
+        return Err((source.place(byte), message.to_owned()));
+    }
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        reject_unsupported_tags: true,
+        // One condition may be shared by any number of rules: what aliases stand for counts as nodes.
+        budget: serde_saphyr::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 4 * MAX_NODES,
+            enforce_alias_anchor_ratio: false,
+        },
+    };
     let raw: Raw = serde_saphyr::from_str_with_options(source.text, options).map_err(|error| {
         let location = error.location().unwrap_or(Location::UNKNOWN);
         let tag = matches!(error.without_snippet(), serde_saphyr::Error::UnsupportedTag { .. });
@@ -85,13 +101,23 @@ fn message(error: &serde_saphyr::Error) -> String {
     }
     let text = error.to_string();
     let text = text.find(" at line ").and_then(|at| text.get(..at)).unwrap_or(&text);
-    let hint = if text.contains("mapping values are not allowed") {
-        "; put a text that holds `: ` in quotes"
-    } else {
-        ""
-    };
+    if text.contains("budget breached") {
+        let most = "5,000,000 values (aliases count each time), 64 MiB of text, nested 64 deep";
+        return format!("the file holds too much: at most {most}; split it");
+    }
+    let hint = HINTS.iter().find(|(said, _)| text.contains(said)).map_or("", |(_, hint)| hint);
     format!("not valid YAML: {text}{hint}")
 }
+
+/// What to do about the library's messages.
+const HINTS: &[(&str, &str)] = &[
+    ("mapping values are not allowed", "; put a text that holds `: ` in quotes"),
+    ("found a tab", "; indent with spaces"),
+    ("expected string scalar", ": a key is a plain text"),
+    ("recursive references", ": an alias (`*name`) stands inside what it refers to"),
+    ("unknown anchor", "; `*name` needs `&name` before it; put a text that begins with `*` in quotes"),
+    ("recursion limit", ": the file is nested too deep"),
+];
 
 fn to_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
