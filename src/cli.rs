@@ -52,12 +52,14 @@ enum Command {
         after_help = "Examples:\n  watchroom check rules.d\n  watchroom check --lint all --json rules.d\n  watchroom check --config watchroom.yaml"
     )]
     Check(crate::check::Args),
-    /// Print the JSON Schema of rule files, for editors
-    #[command(after_help = "Examples:\n  watchroom schema rules > rules.schema.json")]
+    /// Print the JSON Schema of rule files or of their tests, for editors
+    #[command(
+        after_help = "Examples:\n  watchroom schema rules > rules.schema.json\n  watchroom schema tests > tests.schema.json"
+    )]
     Schema(crate::schema::Args),
     /// Test rules: lines of your choice in, the alerts you expect at given instants out
     #[command(after_help = "Examples:\n  watchroom test rules.d/tests/network.yaml\n  \
-        watchroom test --diff --junit results.xml rules.d/tests/*.yaml\n\n\
+        watchroom test --diff --junit results.xml rules.d/tests\n\n\
         Exit code 0: all passed; 1: one failed; 2: wrong use, or a file that cannot be used.")]
     Test(crate::rule_test::Args),
     /// Run rules over files of lines, or over what a node has stored, and print the alerts they would have raised

@@ -21,13 +21,18 @@ pub(crate) struct Args {
 enum Of {
     /// Rule files
     Rules,
+    /// Test files of `watchroom test`
+    Tests,
 }
 
 /// Prints the schema.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let Of::Rules = args.of;
+    let schema = match args.of {
+        Of::Rules => rules::rule_file_schema(),
+        Of::Tests => rules::test_file_schema(),
+    };
     let mut out = output::stdout();
-    writeln!(out, "{:#}", rules::rule_file_schema())?;
+    writeln!(out, "{schema:#}")?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -110,7 +110,7 @@ pub(crate) async fn rules(State(app): State<App>, RawQuery(query): RawQuery) -> 
         Err(why) => return refused(&why),
     };
     let view = (app.deps.rules)();
-    let live = if wanted.exclude_alerts { Vec::new() } else { app.deps.book.live() };
+    let live = app.deps.book.live();
     let mut by_rule: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
     for alert in &live {
         by_rule.entry(alert.labels.get("alertname").map_or("", |name| name)).or_default().push(alert);
@@ -206,15 +206,14 @@ fn rule(row: &RuleRow<'_>, alerts: &[&Alert], view: &RulesView, wanted: &Wanted)
             "since": record::rfc3339_ms(view.since_ms),
         },
     });
-    if !wanted.exclude_alerts {
-        let word = match (state(AlertState::Firing), state(AlertState::Pending)) {
-            (true, _) => "firing",
-            (_, true) => "pending",
-            _ => "inactive",
-        };
-        rule["state"] = word.into();
-        rule["alerts"] = alerts.iter().map(|alert| shown(alert)).collect();
-    }
+    let word = match (state(AlertState::Firing), state(AlertState::Pending)) {
+        (true, _) => "firing",
+        (_, true) => "pending",
+        _ => "inactive",
+    };
+    rule["state"] = word.into();
+    let told = if wanted.exclude_alerts { &[] } else { alerts };
+    rule["alerts"] = told.iter().map(|alert| shown(alert)).collect();
     rule
 }
 

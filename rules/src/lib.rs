@@ -21,6 +21,7 @@ mod wilson;
 
 pub use alert::{Alert, AlertState, Bucket, Change, Reason, Sample, Transition, backtest_line};
 pub use condition::duration::parse_duration;
+pub use condition::nearest::{did_you_mean, no_field};
 pub use condition::{Condition, ConditionError};
 pub use engine::{
     Engine, EngineCounts, KEYS_MAX, KeyView, KeysView, Reloaded, RestoreReport, RuleCost, RuleCounts,
@@ -32,5 +33,6 @@ pub use explanation::{
 pub use index::{Hit, RuleIndex};
 pub use merge::{Coordinator, Partial, PartialError, Worker, WorkerName};
 pub use reach::Reach;
-pub use reference::{rule_file_schema, with_sections};
+pub use reference::{rule_file_schema, test_file_schema, with_sections};
 pub use spec::{LINTS, Lint, LintSpec, RuleError, RuleFile, RuleInfo, RuleSet};
+pub use spec::{Placed, TestCase, TestExpect, TestFile, TestInput, TestState, TestText};

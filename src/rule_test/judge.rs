@@ -6,36 +6,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
 use chrono_tz::Tz;
 use record::InstantMs;
-use rules::Alert;
+use rules::{Alert, Placed, RuleError, RuleInfo, TestCase, TestExpect, TestState as State};
 
 use super::Failure;
-use super::spec::{Expect, State, Test, TestFile, Text};
+use super::spec::Instants;
 
 /// One expectation with its instant.
 struct Want<'a> {
     at_ms: InstantMs,
-    expect: &'a Expect,
+    expect: &'a TestExpect,
 }
 
 /// All expectations of a test.
 pub(super) struct Wanted<'a>(Vec<Want<'a>>);
 
 impl<'a> Wanted<'a> {
-    pub(super) fn of(test: &'a Test, file: &TestFile, known: &[Arc<str>], zone: Tz) -> Result<Self> {
-        let mut wanted = Vec::new();
+    /// `Err` holds every fault: alerts, labels and annotations that there are not, instants that cannot be read.
+    pub(super) fn of(
+        test: &'a TestCase,
+        file: &str,
+        instants: Instants<'_>,
+        rules: &[RuleInfo],
+    ) -> Result<Self, Vec<RuleError>> {
+        let (mut wanted, mut faults) = (Vec::new(), Vec::new());
         for expect in &test.expect {
-            ensure!(
-                known.iter().any(|name| **name == *expect.alert),
-                "no rule is called `{}`; known: {}",
-                expect.alert,
-                known.join(", ")
-            );
-            wanted.push(Want { at_ms: file.instant(&expect.at, zone)?, expect });
+            faults.extend(unknown_names(expect, file, rules));
+            match instants.read(&expect.at) {
+                Ok(at_ms) => wanted.push(Want { at_ms, expect }),
+                Err(fault) => faults.push(fault),
+            }
         }
-        Ok(Self(wanted))
+        if faults.is_empty() { Ok(Self(wanted)) } else { Err(faults) }
     }
 
     /// The last instant that is asked about.
@@ -48,7 +51,7 @@ impl<'a> Wanted<'a> {
         let mut failures: Vec<Failure> =
             self.0.iter().filter_map(|want| want.failure(alerts, zone)).collect();
         let mut asked: Vec<(InstantMs, &str)> =
-            self.0.iter().map(|want| (want.at_ms, want.expect.alert.as_str())).collect();
+            self.0.iter().map(|want| (want.at_ms, want.expect.alert.value.as_str())).collect();
         asked.sort_unstable();
         asked.dedup();
         for (at_ms, name) in asked {
@@ -57,6 +60,7 @@ impl<'a> Wanted<'a> {
                 let on = matches!(state, State::Pending | State::Firing);
                 if on && !self.0.iter().any(|want| want.at_ms == at_ms && want.concerns(alert)) {
                     failures.push(Failure {
+                        about: (at_ms, format!("at {} {name}", time(at_ms, zone))),
                         text: format!("at {}: not expected: {}", time(at_ms, zone), show(alert, state)),
                         expected: Vec::new(),
                         found: vec![show(alert, state)],
@@ -64,18 +68,44 @@ impl<'a> Wanted<'a> {
                 }
             }
         }
+        failures.sort_by(|a, b| a.about.cmp(&b.about));
         failures
     }
+}
+
+/// What an expectation names and no alert can have: it would never hold, or hold for the wrong reason.
+fn unknown_names(expect: &TestExpect, file: &str, rules: &[RuleInfo]) -> Vec<RuleError> {
+    let Some(rule) = rules.iter().find(|rule| *rule.alert == *expect.alert.value) else {
+        let known = || rules.iter().map(|rule| &*rule.alert);
+        let hint = rules::did_you_mean(&expect.alert.value, known());
+        let list = || format!("; known: {}", known().collect::<Vec<_>>().join(", "));
+        let hint = if hint.is_empty() { list() } else { hint };
+        return vec![expect.alert.fault(file, format!("no rule is called `{}`{hint}", expect.alert.value))];
+    };
+    let labels = || {
+        let by = rule.by.iter().map(|name| &**name);
+        by.chain(rule.labels.keys().map(String::as_str)).chain(["alertname"])
+    };
+    let annotations = || rule.annotations.keys().map(String::as_str);
+    let mut faults = Vec::new();
+    for (name, text) in expect.labels.iter().filter(|(name, _)| labels().all(|known| known != *name)) {
+        let hint = rules::did_you_mean(name, labels());
+        faults.push(text.fault(file, format!("alerts of `{}` have no label `{name}`{hint}", rule.alert)));
+    }
+    for (name, text) in expect.annotations.iter().filter(|(name, _)| annotations().all(|n| n != *name)) {
+        let hint = rules::did_you_mean(name, annotations());
+        faults.push(text.fault(file, format!("`{}` has no annotation `{name}`{hint}", rule.alert)));
+    }
+    faults
 }
 
 impl Want<'_> {
     /// Whether the expectation speaks of this alert.
     fn concerns(&self, alert: &Alert) -> bool {
-        let has = |(name, value): (&String, &Text)| {
-            let wanted = value.to_string();
-            alert.labels.get(name).map_or("", String::as_str) == wanted
+        let has = |(name, wanted): (&String, &Placed<String>)| {
+            alert.labels.get(name).map_or("", String::as_str) == wanted.value
         };
-        is_called(alert, &self.expect.alert) && self.expect.labels.iter().all(has)
+        is_called(alert, &self.expect.alert.value) && self.expect.labels.iter().all(has)
     }
 
     fn failure(&self, alerts: &[Arc<Alert>], zone: Tz) -> Option<Failure> {
@@ -104,6 +134,7 @@ impl Want<'_> {
         let instead = if found.is_empty() { "nothing".to_owned() } else { found.join("; ") };
         let expected = self.show();
         Some(Failure {
+            about: (self.at_ms, format!("at {} {}", time(self.at_ms, zone), self.expect.alert.value)),
             text: format!("at {}: expected {expected}, found {instead}", time(self.at_ms, zone)),
             expected: vec![expected],
             found,
@@ -112,15 +143,17 @@ impl Want<'_> {
 
     /// Whether the annotations are as expected.
     fn tells(&self, alert: &Alert) -> bool {
-        self.expect.annotations.iter().all(|(name, text)| {
-            let wanted = text.to_string();
-            alert.annotations.get(name) == Some(&wanted)
-        })
+        let told =
+            |(name, text): (&String, &Placed<String>)| alert.annotations.get(name) == Some(&text.value);
+        self.expect.annotations.iter().all(told)
     }
 
     fn show(&self) -> String {
-        let Expect { alert, state, labels, annotations, .. } = self.expect;
-        format!("{alert}{} {}{}", braces(labels), word(*state), braces(annotations))
+        let TestExpect { alert, state, labels, annotations, .. } = self.expect;
+        let plain = |placed: &'_ BTreeMap<String, Placed<String>>| -> BTreeMap<String, String> {
+            placed.iter().map(|(name, text)| (name.clone(), text.value.clone())).collect()
+        };
+        format!("{}{} {}{}", alert.value, braces(&plain(labels)), state.name(), braces(&plain(annotations)))
     }
 
     /// An alert as it was, with those annotations that were asked for.
@@ -148,20 +181,11 @@ fn state_at(alert: &Alert, at_ms: InstantMs) -> State {
     }
 }
 
-fn word(state: State) -> &'static str {
-    match state {
-        State::Pending => "pending",
-        State::Firing => "firing",
-        State::Resolved => "resolved",
-        State::None => "none",
-    }
-}
-
 fn show(alert: &Alert, state: State) -> String {
     let labels: BTreeMap<&String, &String> =
         alert.labels.iter().filter(|(name, _)| *name != "alertname").collect();
     let name = alert.labels.get("alertname").map_or("", String::as_str);
-    format!("{name}{} {}", braces(&labels), word(state))
+    format!("{name}{} {}", braces(&labels), state.name())
 }
 
 /// `{a="x", b="y"}`, or nothing.

@@ -7,7 +7,8 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::Outcome;
+use super::{Failure, Outcome};
+use crate::output::visible;
 
 /// Prints all results.
 pub(super) fn print(outcomes: &[Outcome], json: bool, diff: bool, out: &mut impl Write) -> Result<()> {
@@ -21,22 +22,16 @@ pub(super) fn print(outcomes: &[Outcome], json: bool, diff: bool, out: &mut impl
             continue;
         }
         if outcome.failures.is_empty() {
-            writeln!(out, "ok      {}: {}", outcome.file, outcome.name)?;
+            writeln!(out, "ok      {}: {}", outcome.file, visible(&outcome.name))?;
             continue;
         }
-        writeln!(out, "FAILED  {}: {}", outcome.file, outcome.name)?;
+        writeln!(out, "FAILED  {}: {}", outcome.file, visible(&outcome.name))?;
+        if diff {
+            print_diff(&outcome.failures, out)?;
+            continue;
+        }
         for failure in &outcome.failures {
-            if diff {
-                writeln!(out, "  @@ {}", failure.text.split(": ").next().unwrap_or_default())?;
-                for line in &failure.expected {
-                    writeln!(out, "  -{line}")?;
-                }
-                for line in &failure.found {
-                    writeln!(out, "  +{line}")?;
-                }
-            } else {
-                writeln!(out, "  {}", failure.text)?;
-            }
+            writeln!(out, "  {}", failure.text)?;
         }
     }
     if !json {
@@ -47,9 +42,32 @@ pub(super) fn print(outcomes: &[Outcome], json: bool, diff: bool, out: &mut impl
     Ok(())
 }
 
+/// What was expected (`-`) and what came (`+`), instant by instant and alert by alert.
+fn print_diff(failures: &[Failure], out: &mut impl Write) -> Result<()> {
+    for about in failures.chunk_by(|a, b| a.about == b.about) {
+        writeln!(out, "  @@ {}", about.first().map_or("", |failure| &failure.about.1))?;
+        for line in about.iter().flat_map(|failure| &failure.expected) {
+            writeln!(out, "  -{line}")?;
+        }
+        let mut shown: Vec<&str> = Vec::new();
+        for line in about.iter().flat_map(|failure| &failure.found) {
+            // An alert that one expectation found and another did not expect is there once.
+            if !shown.contains(&line.as_str()) {
+                writeln!(out, "  +{line}")?;
+                shown.push(line);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The results as JUnit XML: one suite a file, one case a test.
 pub(super) fn junit(outcomes: &[Outcome]) -> String {
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty()).count();
+    let mut xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"{}\" failures=\"{failed}\">\n",
+        outcomes.len()
+    );
     let mut files: Vec<&str> = outcomes.iter().map(|outcome| outcome.file.as_str()).collect();
     files.dedup();
     for file in files {

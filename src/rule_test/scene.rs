@@ -4,12 +4,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use chrono_tz::Tz;
 use record::{Batch, Decoder, FormatId, FormatSet, InstantMs, Lsn, Transport};
-use rules::{Alert, Engine, RuleSet};
+use rules::{Alert, Engine, Placed, RuleError, RuleSet, TestCase, TestInput, TestText, no_field};
 
-use super::spec::{Input, Test, TestFile};
+use super::spec::Instants;
 
 /// Format of `fields` that name none.
 const DEFAULT_FORMAT: &str = "order-trace";
@@ -24,16 +22,28 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn of(test: &Test, file: &TestFile, formats: &Arc<FormatSet>, zone: Tz) -> Result<Self> {
-        let mut batch = Batch::default();
-        for (number, input) in test.input.iter().enumerate() {
-            add(&mut batch, input, file, formats, zone).with_context(|| format!("input {}", number + 1))?;
+    /// The lines of a test; of each input only the first, if they are only to be `checked`. `Err` holds every fault.
+    pub(super) fn of(
+        test: &TestCase,
+        file: &str,
+        instants: Instants<'_>,
+        formats: &Arc<FormatSet>,
+        checked: bool,
+    ) -> Result<Self, Vec<RuleError>> {
+        let mut scene = Self { batch: Batch::default() };
+        let mut faults = Vec::new();
+        for input in &test.input {
+            let lines = Lines { input, file, instants, formats };
+            faults.extend(lines.add(&mut scene.batch, checked).err());
         }
-        batch.rows.sort_by_key(|row| row.event_ms);
-        for (lsn, row) in (1..).zip(&mut batch.rows) {
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        scene.batch.rows.sort_by_key(|row| row.event_ms);
+        for (lsn, row) in (1..).zip(&mut scene.batch.rows) {
             row.lsn = lsn;
         }
-        Ok(Self { batch })
+        Ok(scene)
     }
 
     /// All alerts that became pending or fired, time having gone on well beyond `last_ms`.
@@ -55,72 +65,80 @@ impl Scene {
     }
 }
 
-/// Appends the rows of one input.
-fn add(batch: &mut Batch, input: &Input, file: &TestFile, formats: &Arc<FormatSet>, zone: Tz) -> Result<()> {
-    let named = input.format.as_deref();
-    let format = named
-        .map(|name| {
-            formats.find(name).ok_or_else(|| anyhow!("no format `{name}`; known: {}", known(formats)))
+/// One input and what it takes to read it.
+struct Lines<'a> {
+    input: &'a Placed<TestInput>,
+    file: &'a str,
+    instants: Instants<'a>,
+    formats: &'a Arc<FormatSet>,
+}
+
+impl Lines<'_> {
+    /// Appends the rows; only the first, if they are only to be checked.
+    fn add(&self, batch: &mut Batch, checked: bool) -> Result<(), RuleError> {
+        let input = &self.input.value;
+        let format = input.format.as_ref().map(|name| self.format(name)).transpose()?;
+        let at_ms = input.at.as_ref().map(|at| self.instants.read(at)).transpose()?;
+        let source = batch.source_index(&Arc::from("test"));
+        let repeat = if checked { 1 } else { input.repeat };
+        for i in 0..i64::from(repeat) {
+            let line_ms = at_ms.map(|at| at + i * input.every_ms);
+            let (line, format) = self.line(format, i, line_ms)?;
+            let mut decoder = Decoder::new(Arc::clone(self.formats), Transport::File, format);
+            let before = batch.rows.len();
+            decoder.push(batch, source, line.as_bytes(), None, false);
+            decoder.flush(batch, source);
+            for row in &mut batch.rows[before..] {
+                row.event_ms = line_ms.or(row.event_ms);
+                if row.event_ms.is_none() {
+                    return Err(self.input.fault(self.file, "the line has no readable time: give `at`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn format(&self, name: &Placed<String>) -> Result<FormatId, RuleError> {
+        self.formats.find(&name.value).ok_or_else(|| {
+            let known: Vec<&str> = self.formats.iter().map(|(_, format)| format.name()).collect();
+            let hint = rules::did_you_mean(&name.value, known.iter().copied());
+            let list = if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
+            name.fault(self.file, format!("there is no format `{}`{list}", name.value))
         })
-        .transpose()?;
-    let at_ms = input.at.as_deref().map(|at| file.instant(at, zone)).transpose()?;
-    let every_ms = match input.every.as_deref() {
-        Some(every) => {
-            rules::parse_duration(every).ok_or_else(|| anyhow!("`every`: `{every}` is no duration"))?
-        }
-        None => 0,
-    };
-    let source = batch.source_index(&Arc::from("test"));
-    for i in 0..i64::from(input.repeat) {
-        let line_ms = at_ms.map(|at| at + i * every_ms);
-        let (line, format) = text(input, format, i, line_ms, formats)?;
-        let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, format);
-        let before = batch.rows.len();
-        decoder.push(batch, source, line.as_bytes(), None, false);
-        decoder.flush(batch, source);
-        for row in &mut batch.rows[before..] {
-            row.event_ms = line_ms.or(row.event_ms);
-            ensure!(row.event_ms.is_some(), "the line has no readable time: give `at`");
-        }
     }
-    Ok(())
-}
 
-/// The i-th line of an input, and the format to read it by.
-fn text(
-    input: &Input,
-    format: Option<FormatId>,
-    i: i64,
-    line_ms: Option<InstantMs>,
-    formats: &FormatSet,
-) -> Result<(String, Option<FormatId>)> {
-    let number = i.to_string();
-    match (&input.line, &input.fields) {
-        (Some(line), None) => Ok((line.replace("{i}", &number), format)),
-        (None, Some(fields)) => {
-            let id = format.or_else(|| formats.find(DEFAULT_FORMAT)).context("no format order-trace")?;
-            let format = formats.get(id);
-            let at = line_ms.context("`fields` need `at`")?;
-            let mut values: Vec<(usize, String)> = Vec::new();
-            if let Some(column) = format.time_column() {
-                values.push((column, dashboards::times::full(at, formats.zone())));
-            }
-            for (name, value) in fields {
-                let column = format
-                    .column(name)
-                    .ok_or_else(|| anyhow!("format {} has no column `{name}`", format.name()))?;
-                values.push((column, value.to_string().replace("{i}", &number)));
-            }
-            let texts: Vec<(usize, &str)> = values.iter().map(|(c, t)| (*c, t.as_str())).collect();
-            let line = format.render(&texts).ok_or_else(|| {
-                anyhow!("format {}: `fields` cannot be written as a line; use `line`", format.name())
-            })?;
-            Ok((line, Some(id)))
+    /// The i-th line, and the format to read it by.
+    fn line(
+        &self,
+        format: Option<FormatId>,
+        i: i64,
+        line_ms: Option<InstantMs>,
+    ) -> Result<(String, Option<FormatId>), RuleError> {
+        let number = i.to_string();
+        let fault = |message: String| self.input.fault(self.file, message);
+        let fields = match &self.input.value.text {
+            TestText::Line(line) => return Ok((line.replace("{i}", &number), format)),
+            TestText::Fields(fields) => fields,
+        };
+        let id = format
+            .or_else(|| self.formats.find(DEFAULT_FORMAT))
+            .ok_or_else(|| fault(format!("there is no format {DEFAULT_FORMAT}; name one with `format`")))?;
+        let format = self.formats.get(id);
+        let at = line_ms.ok_or_else(|| fault("`fields` need `at`".to_owned()))?;
+        let mut values: Vec<(usize, String)> = Vec::new();
+        if let Some(column) = format.time_column() {
+            values.push((column, dashboards::times::full(at, self.formats.zone())));
         }
-        _ => Err(anyhow!("give either `line` or `fields`")),
+        for (name, value) in fields {
+            let column = format
+                .column(&name.value)
+                .ok_or_else(|| name.fault(self.file, no_field(format, &name.value)))?;
+            values.push((column, value.replace("{i}", &number)));
+        }
+        let texts: Vec<(usize, &str)> = values.iter().map(|(c, t)| (*c, t.as_str())).collect();
+        let line = format.render(&texts).ok_or_else(|| {
+            fault(format!("format {}: `fields` cannot be written as a line; use `line`", format.name()))
+        })?;
+        Ok((line, Some(id)))
     }
-}
-
-fn known(formats: &FormatSet) -> String {
-    formats.iter().map(|(_, format)| format.name()).collect::<Vec<_>>().join(", ")
 }

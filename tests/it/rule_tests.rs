@@ -7,16 +7,12 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules.d/network.yaml")
 #[test]
 fn the_shipped_rules_do_what_their_author_expects() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/rules.d/tests");
-    let mut files: Vec<String> = std::fs::read_dir(folder)
-        .expect("the tests of the shipped rules")
-        .map(|entry| entry.expect("an entry").path().display().to_string())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    let mut arguments = vec!["test"];
-    arguments.extend(files.iter().map(String::as_str));
-    let (code, out, err) = watchroom(&arguments);
+    let (code, out, err) = watchroom(&["test", folder]);
     assert_eq!(code, 0, "{out}{err}");
+    for file in std::fs::read_dir(folder).expect("the tests of the shipped rules") {
+        let name = file.expect("an entry").path().display().to_string();
+        assert!(out.contains(&format!("ok      {name}: ")), "{name} was not run");
+    }
     assert!(out.ends_with(" 0 failed\n"), "{out}");
 }
 
@@ -95,20 +91,96 @@ fn lines_carry_their_own_time_or_take_the_tests() {
 }
 
 #[test]
+fn a_diff_tells_what_came_instead_once_and_beside_what_was_expected() {
+    let body = format!(
+        "{TWELVE}    expect:\n      - {{at: 11s, alert: ChannelNetworkDown, labels: {{channel: UMP}}}}\n\
+         \x20     - {{at: 11s, alert: ChannelNetworkDown, state: none}}\n      - {{at: 3s, alert: NetworkTrouble}}\n"
+    );
+    let (code, out, _) = check(&body, &["--diff"]);
+    assert_eq!(code, 1);
+    let expect = "
+  @@ at 2026-01-01 00:00:03.000 NetworkTrouble
+  -NetworkTrouble firing
+  @@ at 2026-01-01 00:00:11.000 ChannelNetworkDown
+  -ChannelNetworkDown{channel=\"UMP\"} firing
+  -ChannelNetworkDown none
+  +ChannelNetworkDown{channel=\"GHT\", class=\"alarm\", severity=\"critical\"} firing
+0 passed, 1 failed
+";
+    assert!(out.ends_with(expect), "{out}");
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_refused_with_its_place() {
+    let expect = "    expect: [{at: 0s, alert: ChannelNetworkDown, state: none}]\n";
+    let input = |line: &str| format!("    input: [{line}]\n{expect}");
     let cases = [
-        ("    inputs: []\n", "test.yaml:4:"),
-        ("    expect: [{at: 0s, alert: Nobody}]\n", "no rule is called `Nobody`"),
-        ("    expect: [{at: soon, alert: ChannelNetworkDown}]\n", "`soon`"),
-        ("    input: [{at: 0s, fields: {chanel: GHT}}]\n", "no column `chanel`"),
-        ("    input: [{fields: {channel: GHT}}]\n", "`fields` need `at`"),
-        ("    input: [{at: 0s}]\n", "give either `line` or `fields`"),
-        ("    input: [{line: no time in here}]\n", "give `at`"),
+        (
+            format!("    inputs: []\n{expect}"),
+            "test.yaml:4:5: unknown key `inputs` in a test; did you mean `input`?",
+        ),
+        (String::new(), "test.yaml:3:5: a test needs the key `expect`"),
+        ("    expect: []\n".to_owned(), "test.yaml:4:5: `expect` is empty: such a test cannot fail"),
+        (
+            "    expect: [{at: 0s, alert: ChanelNetworkDown}]\n".to_owned(),
+            ":4:30: no rule is called `ChanelNetworkDown`; did you mean `ChannelNetworkDown`?",
+        ),
+        ("    expect: [{at: 0s, alert: Nobody}]\n".to_owned(), "no rule is called `Nobody`; known: "),
+        ("    expect: [{at: soon, alert: ChannelNetworkDown}]\n".to_owned(), ":4:19: neither a duration"),
+        (
+            "    expect: [{at: 0s, alert: ChannelNetworkDown, state: fring}]\n".to_owned(),
+            ":4:57: `state` is one of firing, pending, resolved, none, found `fring`; did you mean `firing`?",
+        ),
+        (
+            "    expect: [{at: 0s, alert: ChannelNetworkDown, labels: {chanel: GHT}}]\n".to_owned(),
+            ":4:59: alerts of `ChannelNetworkDown` have no label `chanel`; did you mean `channel`?",
+        ),
+        (
+            "    expect: [{at: 0s, alert: ChannelNetworkDown, annotations: {sumary: GHT}}]\n".to_owned(),
+            ":4:64: `ChannelNetworkDown` has no annotation `sumary`; did you mean `summary`?",
+        ),
+        (
+            input("{at: 0s, fields: {chanel: GHT}}"),
+            ":4:31: format `order-trace` has no field `chanel`; did you mean `channel`?",
+        ),
+        (input("{fields: {channel: GHT}}"), ":4:13: `fields` need `at`"),
+        (input("{at: 0s}"), ":4:13: give either `line` or `fields`"),
+        (input("{line: no time in here}"), ":4:13: the line has no readable time: give `at`"),
+        (input("{at: 0s, line: x, repeat: 0}"), ":4:39: `repeat` must be at least 1"),
+        (input("{at: 0s, line: x, every: 5}"), ":4:38: `every` is a duration and needs a unit"),
+        (
+            input("{at: 0s, line: x, format: order-trase}"),
+            ":4:39: there is no format `order-trase`; did you mean `order-trace`?",
+        ),
     ];
     for (body, complaint) in cases {
-        let (code, out, err) = check(body, &[]);
-        assert_eq!(code, 2, "{body}: {out}{err}");
+        let (code, out, err) = check(&body, &[]);
+        assert_eq!((code, &*out), (2, ""), "{body}: {err}");
         assert!(err.contains(complaint), "{body}: {err}");
+    }
+}
+
+#[test]
+fn all_faults_of_test_files_are_told_at_once() {
+    let body = "    input: [{at: soon, fields: {channel: GHT}}, {at: 0s, fields: {chanel: GHT}}]\n\
+                \x20   expect: [{at: 0s, alert: Nobody}, {at: later, alert: ChannelNetworkDown, labels: {x: y}}]\n";
+    let (code, _, err) = check(body, &["--json"]);
+    assert_eq!(code, 2);
+    assert_eq!(err.matches("test.yaml:").count(), 5, "{err}");
+    let dir = Dir::new("rule-test-faults");
+    dir.write("a.yaml", "tests: [{name: a, expect: []}]\n");
+    dir.write("b.yaml", &format!("rule_files: [{RULES}]\ntests: []\nstart: [1]\nx: 1\n"));
+    dir.write("c.yaml", "rule_files: [");
+    let (code, _, err) = watchroom(&["test", &dir.path("").display().to_string()]);
+    assert_eq!(code, 2);
+    for said in [
+        "a.yaml:1:1: a test file needs the key `rule_files`",
+        "a.yaml:1:19: `expect` is empty",
+        "b.yaml:3:8: `start` expects a single value",
+        "b.yaml:4:1: unknown key `x`",
+        "c.yaml:1:13: not valid YAML",
+    ] {
+        assert!(err.contains(said), "{said}: {err}");
     }
 }
 
@@ -120,6 +192,7 @@ fn junit_is_well_formed_and_escaped() {
     let (code, _, _) = check(&body, &["--junit", &junit]);
     assert_eq!(code, 1);
     let xml = std::fs::read_to_string(&junit).expect("written");
+    assert!(xml.contains("<testsuites tests=\"1\" failures=\"1\">"), "{xml}");
     assert!(xml.contains("tests=\"1\" failures=\"1\"") && xml.contains("channel=&quot;GHT&quot;"), "{xml}");
 }
 

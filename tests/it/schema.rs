@@ -18,12 +18,17 @@ validator = jsonschema.Draft7Validator(schema)
 print(json.dumps([[str(e.message) for e in validator.iter_errors(d)][:1] for d in documents]))
 ";
 
-/// What a validator says about each document; nothing: it is valid.
+/// What a validator says about each rule file; nothing: it is valid.
 fn validate(documents: &[Value]) -> Vec<Option<String>> {
+    validate_as("rules", documents)
+}
+
+/// As [`validate`], of the files that `watchroom schema` knows under a name.
+fn validate_as(of: &str, documents: &[Value]) -> Vec<Option<String>> {
     let dir = Dir::new("schema");
-    let (code, schema, err) = watchroom(&["schema", "rules"]);
+    let (code, schema, err) = watchroom(&["schema", of]);
     assert_eq!(code, 0, "{err}");
-    let committed = std::fs::read_to_string(Path::new(ROOT).join("docs/rules.schema.json"));
+    let committed = std::fs::read_to_string(Path::new(ROOT).join(format!("docs/{of}.schema.json")));
     assert_eq!(schema, committed.expect("the schema is committed"), "run `make docs`");
     let schema = dir.write("schema.json", &schema);
     let documents = dir.write("documents.json", &Value::from(documents).to_string());
@@ -142,5 +147,44 @@ fn broken_rules_are_not_valid() {
         let path = dir.write("r.yaml", &document.to_string()).display().to_string();
         let (code, _, _) = watchroom(&["check", &path]);
         assert_eq!(code, 1, "check takes {document}");
+    }
+}
+
+#[test]
+fn test_files_that_run_are_valid_and_broken_ones_are_not() {
+    let tests = Path::new(ROOT).join("rules.d/tests");
+    let shipped = std::fs::read_dir(tests).expect("the tests of the shipped rules");
+    let mut good: Vec<Value> = shipped
+        .map(|entry| yaml(&std::fs::read_to_string(entry.expect("an entry").path()).expect("a test file")))
+        .collect();
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/rules.md")).expect("the page");
+    let examples = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    good.extend(examples.filter(|text| text.starts_with("rule_files:")).map(yaml));
+    for (document, said) in good.iter().zip(validate_as("tests", &good)) {
+        assert_eq!(said, None, "{document}");
+    }
+    let of = |test: &str| format!("{{rule_files: r.yaml, tests: [{{name: t, {test}}}]}}");
+    let input = |line: &str| of(&format!("input: [{line}], expect: [{{at: 0s, alert: A}}]"));
+    let broken = [
+        "{tests: []}".to_owned(),
+        "{rule_files: r.yaml, tests: [], test: []}".to_owned(),
+        of("input: []"),
+        of("expect: []"),
+        of("expect: [{at: 0s}]"),
+        of("expect: [{at: 0s, alert: A, state: on}]"),
+        of("expect: [{at: 0s, alert: A, labels: [a]}]"),
+        input("{at: 0s}"),
+        input("{at: 0s, line: x, fields: {a: b}}"),
+        input("{at: 0s, line: x, repeat: 0}"),
+        input("{at: 0s, line: x, every: soon}"),
+        input("{at: 0s, line: x, evry: 1s}"),
+    ];
+    let broken: Vec<Value> = broken.iter().map(|text| yaml(text)).collect();
+    let dir = Dir::new("broken-tests");
+    dir.write("r.yaml", "groups: [{name: g, rules: [{alert: A, kind: any}]}]");
+    for (document, said) in broken.iter().zip(validate_as("tests", &broken)) {
+        assert!(said.is_some(), "valid, though broken: {document}");
+        let path = dir.write("t.yaml", &document.to_string()).display().to_string();
+        assert_eq!(watchroom(&["test", &path]).0, 2, "test takes {document}");
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `; did you mean `x`?`, or nothing when no name is near.
-pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 const LISTED_MAX: usize = 16;
 
 /// That a format has no such field, with the nearest one, or where to find those it has.
-pub(crate) fn no_field(format: &Format, name: &str) -> String {
+pub fn no_field(format: &Format, name: &str) -> String {
     let known: Vec<&str> = format.columns().iter().map(|column| &*column.name).collect();
     let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
     let hint = match did_you_mean(name, known.iter().copied()) {

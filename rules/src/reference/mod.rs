@@ -7,7 +7,7 @@ mod conditions;
 mod schema;
 mod tables;
 
-pub use schema::rule_file_schema;
+pub use schema::{rule_file_schema, test_file_schema};
 
 use record::FormatSet;
 
@@ -36,6 +36,7 @@ pub fn with_sections(document: &str, formats: &FormatSet) -> Result<String, Stri
 fn section(name: &str, formats: &FormatSet) -> Option<String> {
     Some(match name {
         "keys of a file" => tables::file_keys(),
+        "keys of a test file" => tables::test_keys(),
         "keys of every rule" => tables::rule_keys(),
         "keys of the kinds" => tables::kind_keys(),
         "kinds" => tables::kinds_table(),

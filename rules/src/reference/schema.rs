@@ -1,4 +1,4 @@
-//! The JSON Schema of rule files, for editors.
+//! The JSON Schemas of rule files and test files, for editors.
 //!
 //! Draft-07: the newest that the YAML language server (VS Code, Neovim, JetBrains) reads wholly; of 2020-12 it knows
 //! parts, and nothing here needs more. It is wider than the parser (fields and conditions are not known to it), never
@@ -28,6 +28,21 @@ pub fn rule_file_schema() -> Json {
     root["title"] = json!("Watchroom rule file");
     root["type"] = json!(["object", "null"]);
     root["definitions"] = Json::Object(definitions);
+    root
+}
+
+/// The schema of a test file.
+pub fn test_file_schema() -> Json {
+    let mut root = mapping(keys::TEST_FILE);
+    root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    root["title"] = json!("Watchroom test file");
+    let test = &mut root["properties"]["tests"]["items"]["properties"];
+    test["expect"]["minItems"] = json!(1);
+    test["expect"]["type"] = json!("array");
+    test["input"]["items"]["oneOf"] = test["input"]["items"]["anyOf"].take();
+    if let Some(input) = test["input"]["items"].as_object_mut() {
+        input.remove("anyOf");
+    }
     root
 }
 
@@ -154,6 +169,10 @@ fn of_value(value: Value) -> Json {
             "additionalProperties": texts(),
         }),
         Value::Annotations => json!({ "type": "object", "additionalProperties": texts() }),
+        Value::Texts => json!({
+            "type": "object",
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+        }),
         Value::Map(keys) => mapping(keys),
         Value::Maps(keys) => {
             let is_rule = keys.iter().any(|key| matches!(key.value, Value::Kind));

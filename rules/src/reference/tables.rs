@@ -24,6 +24,19 @@ pub(super) fn file_keys() -> String {
     table(&["of", "key", "meaning", "takes", "default"], rows)
 }
 
+/// Keys of the mappings of a test file.
+pub(super) fn test_keys() -> String {
+    let rows = [
+        ("a test file", keys::TEST_FILE),
+        ("one of its `tests`", keys::TEST),
+        ("one of `input`", keys::TEST_INPUT),
+        ("one of `expect`", keys::TEST_EXPECT),
+    ]
+    .into_iter()
+    .flat_map(|(of, keys)| of_mapping(of, keys));
+    table(&["of", "key", "meaning", "takes", "default"], rows)
+}
+
 /// Keys of every rule.
 pub(super) fn rule_keys() -> String {
     let rows = of_mapping("", keys::RULE).into_iter().map(|row| row.into_iter().skip(1).collect());
@@ -104,6 +117,7 @@ fn takes(value: &Value) -> String {
         Value::Labels | Value::Annotations => {
             "names and texts, see [below](#labels-and-annotations)".to_owned()
         }
+        Value::Texts => "names and texts".to_owned(),
         Value::Map(keys) => format!("`{{{}}}`", keys::names(keys).join(", ")),
         Value::Maps(_) => "a list".to_owned(),
         Value::Allowed => "`{a: [b, ...]}`, values of the field's type".to_owned(),

@@ -1,16 +1,18 @@
-//! Every key of a rule file as data: where it stands, what it takes, within which bounds, its default, and a sentence.
+//! Every key of a rule file, and of a test file, as data: where it stands, what it takes, within which bounds, its default, and a sentence.
 //!
 //! The parser refuses what is not here and takes its bounds from here; the JSON Schema and the tables of docs/rules.md
 //! are made from it. A new key is a row here and its reading in `kind`, `things`, ...; a test compares the two.
 //! Refuses to know: how values are read.
 
 mod kinds;
+mod test_files;
 #[cfg(test)]
 mod tests;
 
 use record::Decimal;
 
 pub(crate) use kinds::*;
+pub(crate) use test_files::*;
 
 /// A key of a mapping.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,8 @@ pub(crate) enum Value {
     Labels,
     /// Names and templates.
     Annotations,
+    /// Names and their texts, which may be empty.
+    Texts,
     /// A mapping with these keys.
     Map(&'static [Key]),
     /// A list of mappings with these keys.

@@ -28,6 +28,7 @@ mod node;
 mod place;
 mod report;
 mod template;
+mod test_file;
 mod things;
 mod thresholds;
 mod volume;
@@ -43,6 +44,7 @@ use record::{FormatSet, InstantMs};
 pub(crate) use kind::kinds;
 pub use lint::{LINTS, Lint, LintSpec};
 pub(crate) use template::fill;
+pub use test_file::{Placed, TestCase, TestExpect, TestFile, TestInput, TestState, TestText};
 
 /// A rule file as read by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

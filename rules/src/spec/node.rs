@@ -95,7 +95,7 @@ fn message(error: &serde_saphyr::Error) -> String {
         }
         Error::UnsupportedTag { .. } => return format!("found {}", Content::Tagged.name()),
         Error::MultipleDocuments { .. } => {
-            return "a rule file is one YAML document; remove the `---`".to_owned();
+            return "a file is one YAML document; remove the `---`".to_owned();
         }
         _ => {}
     }

@@ -17,9 +17,11 @@ fn the_tables_of_the_rules_page_are_current() {
 }
 
 #[test]
-fn the_schema_is_current() {
+fn the_schemas_are_current() {
     let made = format!("{:#}\n", rules::rule_file_schema());
     expect_file!["../../../docs/rules.schema.json"].assert_eq(&made);
+    let made = format!("{:#}\n", rules::test_file_schema());
+    expect_file!["../../../docs/tests.schema.json"].assert_eq(&made);
 }
 
 #[test]
