@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a condition may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "deadlines of drills")]

@@ -8,20 +8,20 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::checker::{self, Sent, Told, Violations};
-use crate::clock::within;
+use crate::clock::{eventually, within};
 use crate::deliveries;
 use crate::node::{End, Node, Trigger};
 use crate::receiver::{Plan, smtp::Smtp, webhook::Webhook};
 use crate::scratch::Scratch;
 use crate::stored;
 
-/// How long a drill's load may take.
-const LOAD_PATIENCE: Duration = Duration::from_secs(240);
+/// How long a drill's load may take. (Event times of lines are further ahead.)
+const LOAD_PATIENCE: Duration = Duration::from_secs(400);
 
 /// How long inputs may take to come to rest.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
+const LEDGER_PATIENCE: Duration = Duration::from_secs(120);
 /// How long deliveries may take after the last fault: a receiver that failed often is left alone for a while.
-const DELIVERY_PATIENCE: Duration = Duration::from_secs(150);
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(400);
 
 /// How the node ended so far: kill points by name, `SIGKILL`, `SIGTERM`.
 pub type Ends = BTreeMap<String, u32>;
@@ -32,6 +32,7 @@ pub struct Drill {
     scratch: Scratch,
     /// The node.
     pub node: Node,
+    trigger: Trigger,
     hook: Webhook,
     mail: Option<Smtp>,
     /// How it ended so far.
@@ -105,10 +106,10 @@ impl Drill {
         }
         let more = format!("{duty}{more}");
         let node = match data {
-            Some(data) => Node::with_data(&scratch, data, &more, trigger)?,
-            None => Node::new(&scratch, &more, trigger)?,
+            Some(data) => Node::with_data(&scratch, data, &more, trigger.clone())?,
+            None => Node::new(&scratch, &more, trigger.clone())?,
         };
-        Ok(Self { scratch, node, hook, mail, ends: Ends::new() })
+        Ok(Self { scratch, node, trigger, hook, mail, ends: Ends::new() })
     }
 
     /// Where its files are.
@@ -149,7 +150,14 @@ impl Drill {
                 self.ended(end, &current)?;
                 return Ok(None);
             }
-            let Some(now) = progress(&self.node)? else { return Ok(Some(())) };
+            let Some(now) = progress(&self.node)? else {
+                if matches!(current, Fate::KillPoint { .. }) {
+                    // Nobody is to die in peace of a point that was armed for the load.
+                    life = None;
+                    self.end_by_sigterm(&current)?;
+                }
+                return Ok(Some(()));
+            };
             let gone = now.saturating_sub(*begun);
             match &current {
                 Fate::Kill(quota) if gone >= *quota => {
@@ -159,15 +167,21 @@ impl Drill {
                 }
                 Fate::Term(quota) | Fate::KillPoint { quota, .. } if gone >= *quota => {
                     life = None;
-                    match self.node.stop()? {
-                        End::Exit(0) => *self.ends.entry("SIGTERM".to_owned()).or_default() += 1,
-                        end => self.ended(end, &current)?,
-                    }
+                    self.end_by_sigterm(&current)?;
                 }
                 _ => {}
             }
             Ok(None)
         })
+    }
+
+    /// SIGTERM; it ends in order or as its fate is.
+    fn end_by_sigterm(&mut self, fate: &Fate) -> Result<()> {
+        match self.node.stop()? {
+            End::Exit(0) => *self.ends.entry("SIGTERM".to_owned()).or_default() += 1,
+            end => self.ended(end, fate)?,
+        }
+        Ok(())
     }
 
     /// Books an end that the harness did not bring about itself.
@@ -192,6 +206,12 @@ impl Drill {
     /// # Errors
     /// It does not come to rest in time.
     pub fn settle(&mut self, violations: &mut Violations) -> Result<()> {
+        // A receiver that would kill the node now only cuts the link.
+        self.trigger.disarm();
+        if self.node.is_shot() {
+            let end = eventually("the node ends that a receiver killed", || self.node.poll())?;
+            self.ended(end, &Fate::Live)?;
+        }
         if self.node.pid().is_none() {
             self.node.up()?;
         }

@@ -11,8 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -24,7 +23,7 @@ use crate::scratch::Scratch;
 pub use binary::binary;
 
 /// How long a node may take to listen after its start, on a busy machine and without optimisation.
-const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +55,39 @@ impl Front {
 
 /// Kills the node that is up, from wherever.
 #[derive(Debug, Clone, Default)]
-pub struct Trigger(Arc<AtomicU32>);
+pub struct Trigger(Arc<Mutex<Aim>>);
+
+#[derive(Debug, Default)]
+struct Aim {
+    /// The life that can be ended: its process id, until it is reaped or the trigger was pulled.
+    life: Option<u32>,
+    disarmed: bool,
+}
 
 impl Trigger {
-    /// `kill -9`, if it is up.
-    pub fn pull(&self) {
-        let pid = self.0.swap(0, Relaxed);
-        if let (true, Ok(pid)) = (pid > 0, i32::try_from(pid)) {
-            // It may have ended by itself meanwhile; it is not reaped before the trigger is unset.
+    /// The life that the node has now, for [`Trigger::pull`].
+    pub fn life(&self) -> Option<u32> {
+        self.aim().life
+    }
+
+    /// `kill -9`, if the node is in this life still: who decides late does not kill the next one.
+    pub fn pull(&self, life: Option<u32>) {
+        let mut aim = self.aim();
+        let Some(pid) = aim.life.filter(|_| life == aim.life && !aim.disarmed) else { return };
+        aim.life = None;
+        if let Ok(pid) = i32::try_from(pid) {
+            // It may have ended by itself meanwhile; it is not reaped while the lock is held.
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+    }
+
+    /// From here on pulling it does nothing.
+    pub fn disarm(&self) {
+        self.aim().disarmed = true;
+    }
+
+    fn aim(&self) -> MutexGuard<'_, Aim> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,7 +194,7 @@ impl Node {
             .stderr(log)
             .spawn()
             .context("the node cannot be started")?;
-        self.trigger.0.store(child.id(), Relaxed);
+        self.trigger.aim().life = Some(child.id());
         self.child = Some(child);
         let what = format!("the node listens; see {}", self.log.display());
         within(START_PATIENCE, &what, || {
@@ -216,8 +238,16 @@ impl Node {
     /// It cannot be waited for.
     pub fn poll(&mut self) -> Result<Option<End>> {
         let Some(child) = &mut self.child else { return Ok(None) };
+        let mut aim = self.trigger.aim();
         let Some(status) = child.try_wait()? else { return Ok(None) };
+        aim.life = None;
+        drop(aim);
         Ok(Some(self.ended(status)))
+    }
+
+    /// Whether a receiver has killed it, which [`Node::poll`] will say.
+    pub fn is_shot(&self) -> bool {
+        self.child.is_some() && self.trigger.life().is_none()
     }
 
     /// `kill -9`.
@@ -226,6 +256,7 @@ impl Node {
     /// It is not up.
     pub fn kill(&mut self) -> Result<End> {
         let child = self.child.as_mut().context("the node is not up")?;
+        self.trigger.aim().life = None;
         child.kill()?;
         let status = child.wait()?;
         Ok(self.ended(status))
@@ -272,7 +303,6 @@ impl Node {
     }
 
     fn ended(&mut self, status: ExitStatus) -> End {
-        self.trigger.0.store(0, Relaxed);
         self.front.set(BTreeMap::new());
         self.child = None;
         match (status.code(), status.signal()) {

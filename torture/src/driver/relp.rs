@@ -33,8 +33,37 @@ pub struct Progress {
     acked_count: AtomicU64,
     sessions: AtomicU64,
     repeated: AtomicU64,
+    /// The number after the last that was sent.
+    sent: AtomicU64,
     wrongs: Mutex<Vec<String>>,
     stop: AtomicBool,
+}
+
+/// What a client did.
+#[derive(Debug)]
+pub struct Done {
+    /// Messages that were acknowledged, by line number.
+    pub acked: Vec<u64>,
+    /// The number after the last message.
+    pub sent: u64,
+    /// Everything the server did that no server may do.
+    pub wrongs: Vec<String>,
+}
+
+/// Whether senders go on when they have sent what they were to send at least: until a drill has brought about what it
+/// is for, however slow the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Open(Arc<AtomicBool>);
+
+impl Open {
+    /// They go on, or no longer.
+    pub fn set(&self, open: bool) {
+        self.0.store(open, Relaxed);
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 /// Where the client finds its server at each try.
@@ -48,15 +77,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sends lines `first..last` until each is acknowledged.
+    /// Sends lines of `numbers`, and further ones while `open`, until each is acknowledged.
     ///
     /// # Errors
     /// No thread.
-    pub fn start(to: Where, lines: Lines, numbers: std::ops::Range<u64>, window: usize) -> Result<Self> {
+    pub fn start(
+        to: Where,
+        lines: Lines,
+        numbers: std::ops::Range<u64>,
+        open: Open,
+        window: usize,
+    ) -> Result<Self> {
         let progress = Arc::new(Progress::default());
         let shared = Arc::clone(&progress);
         let working = background("relp", move || {
-            let mut queue = Queue { lines, next: numbers.start, end: numbers.end, unacked: VecDeque::new() };
+            let (next, end) = (numbers.start, numbers.end);
+            let mut queue = Queue { lines, next, end, open, unacked: VecDeque::new() };
             while !queue.done() && !shared.stop.load(Relaxed) {
                 if let Some(mut session) = to().and_then(Session::connect) {
                     shared.sessions.fetch_add(1, Relaxed);
@@ -64,6 +100,7 @@ impl Client {
                 }
                 pause(RECONNECT_AFTER);
             }
+            shared.sent.store(queue.next, Relaxed);
         })?;
         Ok(Self { progress, working: Some(working) })
     }
@@ -83,18 +120,18 @@ impl Client {
         (self.progress.sessions.load(Relaxed), self.progress.repeated.load(Relaxed))
     }
 
-    /// What was acknowledged, and everything that no server may do.
+    /// Ends it.
     ///
     /// # Errors
     /// The client panicked.
-    pub fn finish(mut self) -> Result<(Vec<u64>, Vec<String>)> {
+    pub fn finish(mut self) -> Result<Done> {
         self.progress.stop.store(true, Relaxed);
         if let Some(working) = self.working.take() {
             working.join().map_err(|_| anyhow!("the client panicked"))?;
         }
         let acked = std::mem::take(&mut *lock(&self.progress.acked));
         let wrongs = std::mem::take(&mut *lock(&self.progress.wrongs));
-        Ok((acked, wrongs))
+        Ok(Done { acked, sent: self.progress.sent.load(Relaxed), wrongs })
     }
 }
 
@@ -113,13 +150,18 @@ struct Queue {
     lines: Lines,
     next: u64,
     end: u64,
+    open: Open,
     /// In order of sending: line number, and transaction number in the session at work.
     unacked: VecDeque<(u64, u64)>,
 }
 
 impl Queue {
     fn done(&self) -> bool {
-        self.unacked.is_empty() && self.next == self.end
+        self.unacked.is_empty() && !self.has_more()
+    }
+
+    fn has_more(&self) -> bool {
+        self.next < self.end || self.open.is()
     }
 }
 
@@ -212,7 +254,7 @@ impl Session {
 
     fn fill(&mut self, queue: &mut Queue, window: usize) -> Result<(), Over> {
         let mut fresh = Vec::new();
-        while queue.unacked.len() < window && queue.next < queue.end {
+        while queue.unacked.len() < window && queue.has_more() {
             fresh.extend(self.frame("syslog", &queue.lines.frame(queue.next)));
             queue.unacked.push_back((queue.next, self.txnr));
             queue.next += 1;

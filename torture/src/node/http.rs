@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Status and body. HTTP/1.0, so that the body ends with the connection.
 pub(super) fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {

@@ -36,8 +36,12 @@ impl Smtp {
         drop(background("smtp", move || {
             while let Ok((stream, _)) = listener.accept() {
                 let (receipts, plan, trigger) = (shared.clone(), Arc::clone(&plan), trigger.clone());
+                // Its requests are those of the node that is up now.
+                let life = trigger.life();
                 // A connection that fails is the sender's business.
-                drop(background("smtp connection", move || serve(&stream, &receipts, &plan, &trigger)));
+                drop(background("smtp connection", move || {
+                    serve(&stream, &receipts, &plan, (&trigger, life))
+                }));
             }
         })?);
         Ok(Self { address, receipts })
@@ -57,7 +61,12 @@ impl Smtp {
     }
 }
 
-fn serve(mut stream: &TcpStream, receipts: &Receipts, plan: &Mutex<Plan>, trigger: &Trigger) -> Result<()> {
+fn serve(
+    mut stream: &TcpStream,
+    receipts: &Receipts,
+    plan: &Mutex<Plan>,
+    (trigger, life): (&Trigger, Option<u32>),
+) -> Result<()> {
     let mut reader = BufReader::new(stream);
     stream.write_all(b"220 torture ESMTP\r\n")?;
     let mut line = String::new();
@@ -88,7 +97,7 @@ fn serve(mut stream: &TcpStream, receipts: &Receipts, plan: &Mutex<Plan>, trigge
             }
             Reply::Cut => return Ok(()),
             Reply::Kill => {
-                trigger.pull();
+                trigger.pull(life);
                 return Ok(());
             }
             Reply::Hang => {

@@ -41,8 +41,12 @@ impl Webhook {
         drop(background("webhook", move || {
             while let Ok((stream, _)) = listener.accept() {
                 let (receipts, plan, trigger) = (shared.clone(), Arc::clone(&plan), trigger.clone());
+                // Its requests are those of the node that is up now.
+                let life = trigger.life();
                 // A connection that fails is the sender's business.
-                drop(background("webhook connection", move || serve(&stream, &receipts, &plan, &trigger)));
+                drop(background("webhook connection", move || {
+                    serve(&stream, &receipts, &plan, (&trigger, life))
+                }));
             }
         })?);
         Ok(Self { address, receipts })
@@ -62,7 +66,12 @@ impl Webhook {
     }
 }
 
-fn serve(stream: &TcpStream, receipts: &Receipts, plan: &Mutex<Plan>, trigger: &Trigger) -> Result<()> {
+fn serve(
+    stream: &TcpStream,
+    receipts: &Receipts,
+    plan: &Mutex<Plan>,
+    (trigger, life): (&Trigger, Option<u32>),
+) -> Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let Some((delivery_id, body)) = request(&mut reader)? else { return Ok(()) };
@@ -74,7 +83,7 @@ fn serve(stream: &TcpStream, receipts: &Receipts, plan: &Mutex<Plan>, trigger: &
             Reply::SlowDown => b"HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
             Reply::Cut => return Ok(()),
             Reply::Kill => {
-                trigger.pull();
+                trigger.pull(life);
                 return Ok(());
             }
             Reply::Hang => {

@@ -1,5 +1,8 @@
 //! F1: the process ends at every kill point, several times each, under load. Together at least sixty kills.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use anyhow::{Result, ensure};
 use torture::drill::{Drill, Ends, Fate};
 use torture::node::Node;
@@ -17,21 +20,32 @@ const SMALL: &str = "journal: {segment_bytes: 65536, max_bytes: 16777216}\n";
 
 /// Ends the node [`KILLS`] times at `point`, each time after up to `skips` unharmed passes.
 fn drill(point: &str, skips: u64, more: &str, hook: Plan) {
-    drill_with(point, skips, more, hook, |_| Ok(()));
+    drill_with(point, skips, more, hook, |_| Ok(()), || {});
 }
 
-/// [`drill`] with something that is done to the node again and again.
-fn drill_with(point: &str, skips: u64, more: &str, hook: Plan, poke: fn(&Node) -> Result<()>) {
+/// [`drill`] with something that is done to the node again and again, and once it was killed often enough.
+fn drill_with(
+    point: &str,
+    skips: u64,
+    more: &str,
+    hook: Plan,
+    poke: fn(&Node) -> Result<()>,
+    enough: impl Fn(),
+) {
     let run = || -> Result<()> {
         let mut rng = Rng::new(7);
         let mut drill = Drill::new(point, &format!("{LISTENERS}{more}"), hook, None)?;
-        let mut load = Load::default();
+        let mut load = Load::open();
         load.relp(&drill, lines("TA"), LINES, sound())?;
         load.relp(&drill, lines("TB").calm().with_eid(), LINES, sound())?;
         load.tcp(&drill, lines("TC").calm(), LINES, &mut rng)?;
         let name = point.to_owned();
-        let fate = move |ends: &Ends| match ends.get(&name) {
-            Some(kills) if *kills >= KILLS => Fate::Live,
+        let fate = |ends: &Ends| match ends.get(&name) {
+            Some(kills) if *kills >= KILLS => {
+                enough();
+                load.close();
+                Fate::Live
+            }
             _ => Fate::KillPoint { point: name.clone(), skips: rng.range(0, skips + 1), quota: 1_500 },
         };
         drill.keep_up(fate, |node| poke(node).map(|()| load.progress()))?;
@@ -85,16 +99,11 @@ fn k10_attempt_on_record_not_sent() {
 
 #[test]
 fn k11_sent_not_answered() {
-    let mut kills = 0;
     let mut rng = Rng::new(11);
-    let hook = move || {
-        if kills < KILLS && rng.percent(80) {
-            kills += 1;
-            return Reply::Kill;
-        }
-        Reply::Take
-    };
-    drill("K11", 0, "", Box::new(hook));
+    let peace = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&peace);
+    let hook = move || if !seen.load(SeqCst) && rng.percent(80) { Reply::Kill } else { Reply::Take };
+    drill_with("K11", 0, "", Box::new(hook), |_| Ok(()), || peace.store(true, SeqCst));
 }
 
 #[test]
@@ -142,12 +151,12 @@ fn k13_segment_given_back() {
 
 #[test]
 fn k15_within_a_reload() {
-    drill_with("K15", 0, "", takes_all(), Node::change_rules);
+    drill_with("K15", 0, "", takes_all(), Node::change_rules, || {});
 }
 
 #[test]
 fn k17_rules_changed_no_snapshot_taken() {
-    drill_with("K17", 0, "", takes_all(), Node::change_rules);
+    drill_with("K17", 0, "", takes_all(), Node::change_rules, || {});
 }
 
 #[test]

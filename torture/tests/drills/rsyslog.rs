@@ -2,11 +2,14 @@
 //! makes that nothing is counted twice, whatever rsyslog sends again.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn, sockopt};
 use torture::checker::{Sent, Violations};
 use torture::clock::eventually;
 use torture::drill::{Drill, Fate};
@@ -19,6 +22,24 @@ use torture::scratch::Scratch;
 const RSYSLOGD: &str = "/usr/sbin/rsyslogd";
 const LINES: u64 = 6_000;
 const KILLS: u32 = 5;
+
+/// A port that stays rsyslog's own while it is down: bound and not listening, so that nobody is given it.
+struct HeldPort {
+    address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl HeldPort {
+    fn new() -> Result<Self> {
+        let (family, flags) = (AddressFamily::Inet, SockFlag::SOCK_CLOEXEC);
+        let socket = socket::socket(family, SockType::Stream, flags, None)?;
+        // rsyslog sets the same: then both may be bound.
+        socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        socket::bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
+        let bound: SockaddrIn = socket::getsockname(socket.as_raw_fd())?;
+        Ok(Self { address: SocketAddr::from((bound.ip(), bound.port())), _socket: socket })
+    }
+}
 
 /// A running rsyslogd; killed with its handle.
 struct Rsyslog(Child);
@@ -81,13 +102,14 @@ fn kill_9_of_rsyslog_counts_nothing_twice() {
         let mut rng = Rng::new(3);
         let mut drill = Drill::new("rsyslog", LISTENERS, takes_all(), None)?;
         let proxy = Proxy::start(drill.node.front(), "relp", sound())?;
-        let input = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let config = config(drill.scratch(), input.port(), proxy.address().port())?;
+        let input = HeldPort::new()?;
+        let config = config(drill.scratch(), input.address.port(), proxy.address().port())?;
         drill.node.up()?;
         let lines = lines("TA").calm().without_cards();
+        let address = input.address;
         let pace = Duration::from_millis(5);
         let sender =
-            Sender::start(move || Some(input), lines.clone(), 0..LINES, Framing::Lf, pace, rng.fork())?;
+            Sender::start(move || Some(address), lines.clone(), 0..LINES, Framing::Lf, pace, rng.fork())?;
         let mut rsyslog = Some(Rsyslog::start(drill.scratch(), &config)?);
         let mut kills = 0;
         while !sender.done() {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use torture::checker::{Sent, Violations};
 use torture::drill::{Drill, Fate};
-use torture::driver::relp::{Client, WINDOW};
+use torture::driver::relp::{Client, Done, Open, WINDOW};
 use torture::proxy::{Link, Proxy};
 use torture::rng::Rng;
 
@@ -22,7 +22,7 @@ fn the_same_bytes_from_two_senders() {
             let plan = Box::new(move || Link { cut_up: Some(rng.range(10_000, 400_000)), ..Link::default() });
             let proxy = Proxy::start(drill.node.front(), "relp", plan)?;
             let lines = same.clone().with_eids_of(sender);
-            clients.push(Client::start(Box::new(proxy.door()), lines, 0..LINES, WINDOW)?);
+            clients.push(Client::start(Box::new(proxy.door()), lines, 0..LINES, Open::default(), WINDOW)?);
             proxies.push(proxy);
         }
         let progress = || {
@@ -32,7 +32,7 @@ fn the_same_bytes_from_two_senders() {
         drill.keep_up(|_| Fate::Live, |_| Ok(progress()))?;
         let mut violations = Violations::default();
         for client in clients {
-            let (acked, wrongs) = client.finish()?;
+            let Done { acked, wrongs, .. } = client.finish()?;
             ensure!(acked.len() as u64 == LINES, "{} acknowledged", acked.len());
             for wrong in wrongs {
                 violations.add("RELP", wrong);
