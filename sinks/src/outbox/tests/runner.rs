@@ -33,13 +33,13 @@ fn clock() -> Clock {
 }
 
 async fn until(done: impl Fn() -> bool) {
-    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+    tokio::time::timeout(std::time::Duration::from_secs(240), async {
         while !done() {
             tokio::task::yield_now().await;
         }
     })
     .await
-    .expect("happens within 20 seconds");
+    .expect("happens within minutes");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use sinks::outbox::{FailReason, Outcome};
 
 use super::hook::{Hook, Reply};
 use super::smtp::{Kind, PLAIN, PROVIDER, Server};
-use super::{START_MS, Scratch, attempt, fired, receivers, resolved, soon};
+use super::{AMPLE_MS, START_MS, Scratch, attempt, fired, receivers, resolved, soon};
 
 /// Every secret of these tests contains this.
 const SECRET: &str = "s3cret";
@@ -79,7 +79,8 @@ async fn webhook_failures_are_told_apart() {
     ];
     for (reply, word, reason) in table {
         let mut hook = Hook::start(std::slice::from_ref(&reply)).await;
-        let notifier = notifier(&webhook(&scratch, &hook.url, 400));
+        let timeout_ms = if matches!(reply, Reply::Hang) { 400 } else { AMPLE_MS };
+        let notifier = notifier(&webhook(&scratch, &hook.url, timeout_ms));
         let outcome = soon(notifier.send(&attempt(&fired("a")), START_MS)).await;
         check(&format!("{reply:?}"), &outcome, word, reason);
         if let Outcome::Retry { after_ms, reason: FailReason::RateLimited, .. } = outcome {
@@ -97,10 +98,10 @@ async fn a_webhook_that_is_not_there_is_tried_again() {
     let gone = Hook::start(&[Reply::Hang]).await.url;
     for (url, name) in [(gone.as_str(), "refused"), ("http://no-such-host.invalid/s3cret", "no such host")] {
         let outcome =
-            soon(notifier(&webhook(&scratch, url, 2_000)).send(&attempt(&fired("a")), START_MS)).await;
+            soon(notifier(&webhook(&scratch, url, AMPLE_MS)).send(&attempt(&fired("a")), START_MS)).await;
         check(name, &outcome, "retry", outcome.reason());
     }
-    let vanished = notifier(&webhook(&scratch, &gone, 400));
+    let vanished = notifier(&webhook(&scratch, &gone, AMPLE_MS));
     std::fs::remove_file(scratch.path("token")).expect("was there");
     let outcome = soon(vanished.send(&attempt(&fired("a")), START_MS)).await;
     check("no token", &outcome, "retry", Some(FailReason::AuthError));
@@ -118,7 +119,7 @@ async fn mail_failures_are_told_apart() {
         (PROVIDER, kind("starttls", wrong, ""), "", "retry", auth),
         (kind("starttls", PROVIDER.password, "echo"), PROVIDER, "", "dead", client),
         (PLAIN, kind("starttls", None, ""), "", "retry", Some(FailReason::Other)),
-        (PLAIN, kind("implicit", None, ""), ", timeout_ms: 500", "retry", Some(FailReason::Other)),
+        (PLAIN, kind("implicit", None, ""), "", "retry", Some(FailReason::Other)),
         (PROVIDER, PLAIN, "", "retry", auth),
         (kind("none", None, "550"), PLAIN, "", "dead", client),
         (kind("none", None, "451"), PLAIN, "", "retry", server),
@@ -132,9 +133,10 @@ async fn mail_failures_are_told_apart() {
         let notifier = notifier(&mail(&scratch, smtp.port, believed, rest));
         let outcome = soon(notifier.send(&attempt(&fired("a")), START_MS)).await;
         check(&name, &outcome, word, reason);
-        let arrived = smtp.stop().len();
-        let may_arrive = word == "sent" || word == "uncertain" || !["accept", ""].contains(&real.after_dot);
-        assert_eq!(arrived, usize::from(may_arrive), "{name}");
+        if word == "sent" || word == "uncertain" || !["accept", ""].contains(&real.after_dot) {
+            smtp.mail().await;
+        }
+        assert_eq!(smtp.stop().len(), 0, "{name}");
     }
 }
 
@@ -192,7 +194,7 @@ fn check_ids([firing, resolved]: &[BTreeSet<String>; 2]) {
 async fn the_id_is_the_same_on_every_attempt() {
     let scratch = Scratch::new();
     let mut hook = Hook::start(&[Reply::Status(200, "", "")]).await;
-    let webhook = notifier(&webhook(&scratch, &hook.url, 2_000));
+    let webhook = notifier(&webhook(&scratch, &hook.url, AMPLE_MS));
     let seen = async || {
         let request = hook.request().await;
         format!("{:?} {}", request.header("idempotency-key").expect("an id"), request.body)
@@ -226,10 +228,10 @@ pub(super) fn files(folder: &Path) -> Vec<String> {
 async fn an_endless_answer_costs_no_time() {
     let scratch = Scratch::new();
     let hook = Hook::start(&[Reply::Endless]).await;
-    let notifier = notifier(&webhook(&scratch, &hook.url, 60_000));
+    let notifier = notifier(&webhook(&scratch, &hook.url, AMPLE_MS));
     let attempt = attempt(&fired("a"));
     let sending = notifier.send(&attempt, START_MS);
-    let outcome =
-        tokio::time::timeout(Duration::from_secs(5), sending).await.expect("reads only the beginning");
+    let before_its_timeout = Duration::from_millis(AMPLE_MS - 10_000);
+    let outcome = tokio::time::timeout(before_its_timeout, sending).await.expect("reads only the beginning");
     assert!(outcome.detail().len() < 400, "{outcome:?}");
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::conformance::{mail, webhook};
 use super::hook::{Hook, Reply};
 use super::smtp::{Kind, PLAIN, Server};
-use super::{START_MS, Scratch, clock, fired, open, receivers, resolved, soon};
+use super::{AMPLE_MS, START_MS, Scratch, clock, fired, open, receivers, resolved, soon};
 
 /// Runs integrations until it is dropped (a kill) or stopped.
 struct Senders {
@@ -65,7 +65,7 @@ async fn retries_carry_the_same_key_until_the_receiver_has_it() {
     let script =
         [Reply::Status(503, "", ""), Reply::Cut, Reply::Status(429, "", ""), Reply::Status(200, "", "")];
     let mut hook = Hook::start(&script).await;
-    let integrations = receivers(&webhook(&scratch, &hook.url, 2_000));
+    let integrations = receivers(&webhook(&scratch, &hook.url, AMPLE_MS));
     let outbox = open(&scratch.path("outbox.db"), &integrations);
     let senders = Senders::start(integrations, &outbox);
     outbox.enqueue(&[fired("a"), resolved("a")], START_MS).expect("takes");
@@ -99,7 +99,7 @@ async fn a_hung_mail_server_delays_no_webhook() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = silent.local_addr().expect("is bound").port();
     let mut hook = Hook::start(&[Reply::Status(200, "", "")]).await;
-    let hooks = webhook(&scratch, &hook.url, 2_000).replace("name: duty", "name: hooks");
+    let hooks = webhook(&scratch, &hook.url, AMPLE_MS).replace("name: duty", "name: hooks");
     let yaml = format!("{}{hooks}", mail(&scratch, port, PLAIN, "")).replace("][", ", ");
     let integrations = receivers(&yaml);
     let outbox = open(&scratch.path("outbox.db"), &integrations);
@@ -107,13 +107,11 @@ async fn a_hung_mail_server_delays_no_webhook() {
     outbox.enqueue(&[fired("a")], START_MS).expect("takes");
     let (_held, _) = soon(silent.accept()).await.expect("the mail sender calls");
     hook.request().await;
-    let start = tokio::time::Instant::now();
     for n in 0..20 {
         outbox.enqueue(&[fired(&format!("b{n}"))], START_MS).expect("takes");
         hook.request().await;
     }
-    let each = start.elapsed() / 20;
-    assert!(each.as_millis() < 500, "{each:?} from enqueue to arrival while the mail server hangs");
+    // All came while the first mail was under way still.
     let mails = &outbox.counts().targets[0];
     assert_eq!((mails.attempts_total, mails.sent_total, mails.queue_length), (1, 0, 21));
     drop(senders);
@@ -123,7 +121,7 @@ async fn a_hung_mail_server_delays_no_webhook() {
 async fn a_kill_during_a_request_repeats_it_under_the_same_key() {
     let scratch = Scratch::new();
     let mut hook = Hook::start(&[Reply::Hang, Reply::Status(200, "", "")]).await;
-    let yaml = webhook(&scratch, &hook.url, 60_000);
+    let yaml = webhook(&scratch, &hook.url, AMPLE_MS);
     let path = scratch.path("outbox.db");
     let outbox = open(&path, &receivers(&yaml));
     let senders = Senders::start(receivers(&yaml), &outbox);

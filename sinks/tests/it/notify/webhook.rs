@@ -5,12 +5,12 @@ use sinks::notifier::Notify as _;
 
 use super::conformance::{notifier, webhook};
 use super::hook::{Hook, Reply, Request};
-use super::{START_MS, Scratch, attempt, fired, receivers, resolved, soon};
+use super::{AMPLE_MS, START_MS, Scratch, attempt, fired, receivers, resolved, soon};
 
 async fn post(attempt: &sinks::outbox::Attempt) -> Request {
     let scratch = Scratch::new();
     let mut hook = Hook::start(&[Reply::Status(200, "", "")]).await;
-    let outcome = soon(notifier(&webhook(&scratch, &hook.url, 2_000)).send(attempt, START_MS)).await;
+    let outcome = soon(notifier(&webhook(&scratch, &hook.url, AMPLE_MS)).send(attempt, START_MS)).await;
     assert_eq!(outcome.word(), "sent");
     hook.request().await
 }
@@ -115,7 +115,7 @@ async fn basic_authentication_and_a_url_from_a_file() {
 async fn a_receiver_can_be_tried_out() {
     let scratch = Scratch::new();
     let mut hook = Hook::start(&[Reply::Status(200, "", "")]).await;
-    let integrations = receivers(&webhook(&scratch, &hook.url, 2_000));
+    let integrations = receivers(&webhook(&scratch, &hook.url, AMPLE_MS));
     assert_eq!(soon(integrations[0].test(START_MS)).await.word(), "sent");
     let body: serde_json::Value = serde_json::from_str(&hook.request().await.body).expect("JSON");
     assert_eq!(body["commonLabels"]["alertname"], "WatchroomTest");
