@@ -105,6 +105,7 @@ fn a_full_disk_stops_inputs_and_nothing_else() {
     node.kill();
     node.restart();
     not_ready(&node, "reserve_bytes");
+    node.judged(20_000);
     assert_eq!(node.metric("watchroom_engine_records_total", "") as u64, 20_000);
 
     let address = node.address("tcp").to_owned();

@@ -6,6 +6,7 @@ use ingest::{
     Inbox, InboxConfig, InboxReceiver, InputContext, Ledger, ListenerConfig, Protocol, Tails, inbox,
 };
 use record::{FormatSet, RowFlags};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// What every test's clock says.
@@ -73,4 +74,19 @@ pub(crate) fn assert_balanced(ledger: &Ledger) {
     assert_eq!(snapshot.unaccounted(), 0, "{snapshot:?}");
     assert_eq!(snapshot.in_flight(), 0, "{snapshot:?}");
     assert_eq!(snapshot.connections, 0, "{snapshot:?}");
+}
+
+/// Waits until the other side's kernel has everything that was written: nothing is in this side's send queue any more.
+pub(crate) async fn arrived(stream: &TcpStream) {
+    let ends =
+        [stream.local_addr().unwrap(), stream.peer_addr().unwrap()].map(|end| format!(":{:04X}", end.port()));
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let row = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut own = row.filter(|row| row[1].ends_with(&ends[0]) && row[2].ends_with(&ends[1]));
+        if own.next().unwrap()[4].starts_with("00000000:") {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }

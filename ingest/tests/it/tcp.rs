@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Got, Node, assert_balanced, config, messages, node, take_all};
+use crate::support::{Got, Node, arrived, assert_balanced, config, messages, node, take_all};
 
 const BUDGET: usize = 64 << 20;
 
@@ -217,6 +217,9 @@ async fn shutdown_takes_what_the_kernel_already_holds() {
         streams.push(stream);
     }
     streams[0].write_all(b"and half a li").await.unwrap();
+    for stream in &streams {
+        arrived(stream).await;
+    }
     shutdown.send(true).unwrap();
     serve(input).await;
     let got = take_all(&receiver);
