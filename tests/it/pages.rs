@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use crate::support::{Dir, Node, eventually, order_of, soon, traffic};
+use crate::support::{Dir, Node, after_an_incident, eventually, order_of};
 
 /// The page's document after its scripts have run, as Chromium holds it.
 fn browse(dir: &Dir, url: &str) -> String {
@@ -23,24 +23,7 @@ fn browse(dir: &Dir, url: &str) -> String {
 #[test]
 fn an_operator_goes_from_the_alert_to_the_order() {
     let dir = Dir::new("pages");
-    let node = Node::start(&dir, "");
-    let start = soon();
-    let args = [
-        "--seed",
-        "31",
-        "--lines",
-        "30000",
-        "--lines-per-second",
-        "400",
-        "--start",
-        &start,
-        "--incident",
-        "network:GHT@+20s",
-    ];
-    let (_, lines) = traffic(&dir, "t.log", &args);
-    let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
-    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
-    node.judged(lines.len() as u64);
+    let (node, lines, _) = after_an_incident(&dir);
     let web = format!("http://{}", node.address("web"));
 
     let alerts = browse(&dir, &format!("{web}/alerts"));

@@ -4,35 +4,12 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::browser::Browser;
-use crate::support::{Dir, Node, eventually, soon, traffic};
-
-/// A node that has judged an incident of channel GHT, and when it began to.
-fn incident(dir: &Dir) -> (Node, String) {
-    let node = Node::start(dir, "");
-    let start = soon();
-    let args = [
-        "--seed",
-        "31",
-        "--lines",
-        "30000",
-        "--lines-per-second",
-        "400",
-        "--start",
-        &start,
-        "--incident",
-        "network:GHT@+20s",
-    ];
-    let (_, lines) = traffic(dir, "t.log", &args);
-    let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
-    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
-    node.judged(lines.len() as u64);
-    (node, start)
-}
+use crate::support::{Dir, Node, after_an_incident, eventually, soon};
 
 #[test]
 fn an_sre_goes_from_the_rule_to_the_reason_and_tries_a_change() {
     let dir = Dir::new("rules");
-    let (node, start) = incident(&dir);
+    let (node, _, start) = after_an_incident(&dir);
     let browser = Browser::start(&dir, 1280);
     // A click does not always wait for the page that it leads to.
     let check = |words: &[&str]| {
@@ -90,7 +67,7 @@ fn an_sre_goes_from_the_rule_to_the_reason_and_tries_a_change() {
 #[test]
 fn nothing_sticks_out_on_a_telephone() {
     let dir = Dir::new("narrow");
-    let (node, _) = incident(&dir);
+    let (node, ..) = after_an_incident(&dir);
     let browser = Browser::start(&dir, 400);
     for path in ["/rules", "/rules/ChannelNetworkDown", "/rules/ChannelNetworkDown/explain?at=2016-07-22"] {
         browser.open(&format!("http://{}{path}", node.address("web")));

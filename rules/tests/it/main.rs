@@ -12,6 +12,7 @@ mod rule_files;
 mod sample;
 mod snapshots;
 mod streams;
+mod support;
 mod things;
 mod things_edges;
 mod things_naive;

@@ -8,6 +8,7 @@ use rules::{Alert, Coordinator, Engine, Partial, PartialError, RuleSet, Worker, 
 
 use crate::snapshots::{Entry, batch, file, load, rules};
 use crate::streams::Event;
+use crate::support::{damage, damages};
 
 /// What of an alert does not depend on who has its lines.
 type Told = (Vec<(String, String)>, i64, Option<i64>, Option<i64>, String);
@@ -188,7 +189,7 @@ proptest! {
     fn damaged_partials_are_refused(
         (text, entries) in scene(),
         plan in plan(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..4),
+        changes in damages(),
         repair in any::<bool>(),
     ) {
         let (rules, formats) = load(&text);
@@ -196,19 +197,8 @@ proptest! {
         let all = known_by_each(&plan, (&rules, &formats), &whole, true);
         let mut bytes = Vec::new();
         all[0].last().expect("one at least").write(&mut bytes);
-        let written = bytes.clone();
-        bytes.truncate(bytes.len() - 4);
-        for (at, value, how) in changes {
-            let at = at.index(bytes.len());
-            match how {
-                0 => bytes[at] = value,
-                1 => bytes[at] = bytes[at].wrapping_add(1),
-                2 => bytes.truncate(at.max(8)),
-                _ => bytes.insert(at, value),
-            }
-        }
-        let crc = if repair { crc32c::crc32c(&bytes) } else { crc32c::crc32c(&written[..written.len() - 4]) };
-        bytes.extend_from_slice(&crc.to_le_bytes());
+        let written = bytes;
+        let bytes = damage(&written, changes, repair);
         match Partial::read(&bytes) {
             Ok(again) => {
                 prop_assert!(repair || bytes == written);

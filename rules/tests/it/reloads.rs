@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use record::{FormatSet, InstantMs};
 use rules::{Change, Engine, RuleSet, Transition};
 
-use crate::snapshots::{Entry, batch, live, load, part, rules};
+use crate::snapshots::{Entry, batch, live, load, rules};
 use crate::streams::Event;
+use crate::support::part;
 
 /// What becomes of each rule of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use record::{Batch, Decoder, FormatSet, Row, RowFlags, Transport};
-use rules::{Alert, Engine, RuleFile, RuleSet, SnapshotError, Transition};
+use record::{Batch, FormatSet, Row, RowFlags};
+use rules::{Alert, Engine, RuleSet, SnapshotError, Transition};
 
 use crate::streams::{Event, INTERVALS, START, event, expecting, line, rule};
+use crate::support::{damage, damages, journal, load_file, part};
 
 /// What the journal brings: a line with its receive time, or a tick.
 #[derive(Debug, Clone)]
@@ -105,32 +106,11 @@ pub(crate) fn file(span: i64) -> impl Strategy<Value = Vec<Entry>> {
 }
 
 pub(crate) fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
-    let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
-    let text = format!("{INTERVALS}groups:\n  - name: g\n    rules:\n{rules}");
-    let files = [RuleFile { name: "r.yaml".into(), text: text.clone() }];
-    let rules = RuleSet::load(&files, &formats).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
-    (Arc::new(rules), formats)
+    load_file(&format!("{INTERVALS}groups:\n  - name: g\n    rules:\n{rules}"))
 }
 
 pub(crate) fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
-    let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, formats.find("order-trace"));
-    let mut batch = Batch::default();
-    let source = batch.source_index(&Arc::from("file"));
-    for entry in entries {
-        match &entry.event {
-            Some(event) => decoder.push(&mut batch, source, line(event).as_bytes(), entry.recv_ms, false),
-            None => batch.push_tick(0, entry.recv_ms.unwrap_or_default()),
-        }
-    }
-    decoder.flush(&mut batch, source);
-    for (row, lsn) in batch.rows.iter_mut().zip(1..) {
-        row.lsn = lsn;
-    }
-    batch
-}
-
-pub(crate) fn part(whole: &Batch, from: usize, to: usize) -> Batch {
-    Batch { rows: whole.rows[from..to].to_vec(), ..whole.clone() }
+    journal(formats, entries.iter().map(|entry| (entry.event.as_ref().map(line), entry.recv_ms)))
 }
 
 /// What an engine has to say in the end.
@@ -236,7 +216,7 @@ proptest! {
     #[test]
     fn damaged_snapshots_are_refused_or_read(
         ((rules, _), entries) in rules().prop_flat_map(|r| { let span = r.1; (Just(r), live(span)) }),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..4),
+        changes in damages(),
         repair in any::<bool>(),
     ) {
         let (rules, formats) = load(&rules);
@@ -245,19 +225,8 @@ proptest! {
         engine.judge(&part(&whole, 0, whole.rows.len() / 2), &mut Vec::new());
         let mut bytes = Vec::new();
         engine.snapshot(&mut bytes);
-        let written = bytes.clone();
-        bytes.truncate(bytes.len() - 4);
-        for (at, value, how) in changes {
-            let at = at.index(bytes.len());
-            match how {
-                0 => bytes[at] = value,
-                1 => bytes[at] = bytes[at].wrapping_add(1),
-                2 => bytes.truncate(at.max(8)),
-                _ => bytes.insert(at, value),
-            }
-        }
-        let crc = if repair { crc32c::crc32c(&bytes) } else { crc32c::crc32c(&written[..written.len() - 4]) };
-        bytes.extend_from_slice(&crc.to_le_bytes());
+        let written = bytes;
+        let bytes = damage(&written, changes, repair);
         match Engine::restore(rules, formats, &bytes) {
             Ok((mut engine, _)) => {
                 prop_assert!(repair || bytes == written);

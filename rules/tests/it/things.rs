@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use record::{Batch, Decoder, FormatSet, Transport};
-use rules::{Alert, Change, Engine, RuleFile, RuleSet, Transition};
+use record::{Batch, FormatSet};
+use rules::{Alert, Change, Engine, RuleSet, Transition};
 
 use crate::naive::Told;
 use crate::streams::START;
+use crate::support::{journal, load_file, part};
 use crate::things_naive::{Arrival, Kind, Rec, Rule, alerts};
 
 #[derive(Debug, Clone)]
@@ -40,32 +41,11 @@ fn line(event: &Event) -> String {
 }
 
 pub(crate) fn load(text: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
-    let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
-    let text = format!("groups:\n  - name: g\n    rules:\n      - alert: A\n{text}");
-    let files = [RuleFile { name: "r.yaml".into(), text: text.clone() }];
-    let rules = RuleSet::load(&files, &formats).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
-    (Arc::new(rules), formats)
+    load_file(&format!("groups:\n  - name: g\n    rules:\n      - alert: A\n{text}"))
 }
 
 pub(crate) fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
-    let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, formats.find("order-trace"));
-    let mut batch = Batch::default();
-    let source = batch.source_index(&Arc::from("file"));
-    for entry in entries {
-        match &entry.event {
-            Some(event) => decoder.push(&mut batch, source, line(event).as_bytes(), entry.recv, false),
-            None => batch.push_tick(0, entry.recv.unwrap_or_default()),
-        }
-    }
-    decoder.flush(&mut batch, source);
-    for (row, lsn) in batch.rows.iter_mut().zip(1..) {
-        row.lsn = lsn;
-    }
-    batch
-}
-
-fn part(whole: &Batch, from: usize, to: usize) -> Batch {
-    Batch { rows: whole.rows[from..to].to_vec(), ..whole.clone() }
+    journal(formats, entries.iter().map(|entry| (entry.event.as_ref().map(line), entry.recv)))
 }
 
 /// A rule as the model and as a file has it. Times are short so that everything meets everything.
