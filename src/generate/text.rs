@@ -131,7 +131,7 @@ pub(crate) fn rfc3339(instant_ms: i64) -> String {
 
 fn local(instant_ms: i64) -> DateTime<FixedOffset> {
     let zone = FixedOffset::east_opt(i32::try_from(ZONE_OFFSET_MS / 1_000).unwrap_or(0))
-        .unwrap_or_else(|| FixedOffset::east_opt(0).expect("zero is an offset"));
+        .unwrap_or_else(|| FixedOffset::east_opt(0).expect("an offset of zero is less than a day"));
     DateTime::from_timestamp_millis(instant_ms).unwrap_or_default().with_timezone(&zone)
 }
 

@@ -240,7 +240,7 @@ impl Decoder {
             arrival.flags.set(RowFlags::SHORT);
         }
         self.finish(batch, base, &header, spans_start, format, arrival);
-        let row = batch.rows.last().expect("finish appended it");
+        let row = batch.rows.last().expect("`finish` has just appended a row");
         self.tally.row(row);
     }
 

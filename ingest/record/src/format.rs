@@ -203,8 +203,8 @@ impl FormatSet {
         let mut set =
             Self { formats, zone, detect_order: Vec::new(), plain: FormatId(0), fallback: FormatId(0) };
         set.detect_order = set.iter().filter(|(_, f)| f.detect.is_some()).map(|(id, _)| id).collect();
-        set.plain = set.find(PLAIN).expect("plain is shipped");
-        set.fallback = set.find(ORDER_TRACE).expect("order-trace is shipped");
+        set.plain = set.find(PLAIN).expect("`plain` is among SHIPPED");
+        set.fallback = set.find(ORDER_TRACE).expect("`order-trace` is among SHIPPED");
         set
     }
 

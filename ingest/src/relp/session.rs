@@ -288,7 +288,7 @@ pub fn following(txnr: u32) -> u32 {
 
 /// Appends an answer.
 fn rsp(out: &mut Vec<u8>, txnr: u32, data: &str) {
-    writeln!(out, "{txnr} rsp {} {data}", data.len()).expect("a vector takes everything");
+    writeln!(out, "{txnr} rsp {} {data}", data.len()).expect("writing to a vector cannot fail");
 }
 
 #[cfg(test)]

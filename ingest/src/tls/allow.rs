@@ -28,7 +28,7 @@ pub(crate) struct AllowList(Vec<Entry>);
 impl Fingerprint {
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
-        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        Self(digest.as_ref().try_into().expect("a SHA-256 digest always has 32 bytes"))
     }
 
     /// Reads hexadecimal digits with or without `:`, as rsyslog and openssl write them.

@@ -118,7 +118,7 @@ impl Counts {
         match self {
             Counts::Few(len, items) => {
                 items.copy_within(expired..usize::from(*len), 0);
-                *len -= u8::try_from(expired).expect("at most two");
+                *len -= u8::try_from(expired).expect("no more expire than there are, which is a u8");
             }
             Counts::Many(items) if items.len() == expired => *self = Counts::default(),
             Counts::Many(items) => drop(items.drain(..expired)),

@@ -22,8 +22,8 @@ pub(crate) fn push(batch: &mut Batch, formats: &FormatSet, format: FormatId, fie
     for (name, _) in fields {
         assert!(columns.iter().any(|column| &*column.name == *name), "no field {name}");
     }
-    let offset = |bytes: &Vec<u8>| u32::try_from(bytes.len()).unwrap();
-    let spans_start = u32::try_from(batch.spans.len()).unwrap();
+    let offset = |bytes: &Vec<u8>| u32::try_from(bytes.len()).expect("a test's batch is small");
+    let spans_start = u32::try_from(batch.spans.len()).expect("a test's batch is small");
     let frame_start = offset(&batch.bytes);
     let (mut ill_typed, mut event_ms) = (0_u128, None);
     for (position, column) in columns.iter().enumerate() {
@@ -60,7 +60,7 @@ pub(crate) fn push(batch: &mut Batch, formats: &FormatSet, format: FormatId, fie
         source: 0,
         flags: RowFlags::default(),
         spans_start,
-        spans_len: u32::try_from(columns.len()).unwrap(),
+        spans_len: u32::try_from(columns.len()).expect("a test's batch is small"),
         ill_typed,
     });
 }

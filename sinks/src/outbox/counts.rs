@@ -96,7 +96,8 @@ impl TargetCounts {
     pub(super) fn finished(&mut self, outcome: &Outcome, state: DeliveryState, took_ms: i64) {
         self.latency.add(took_ms);
         if let Some(reason) = outcome.reason() {
-            let at = FailReason::ALL.iter().position(|r| *r == reason).expect("ALL holds every reason");
+            let at =
+                FailReason::ALL.iter().position(|r| *r == reason).expect("ALL names every reason there is");
             self.failed_total[at] += 1;
         }
         self.uncertain_total += u64::from(outcome.is_uncertain());

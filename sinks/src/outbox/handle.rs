@@ -253,7 +253,12 @@ impl OutboxHandle {
     /// Makes the database refuse every write, as a full disk does.
     #[cfg(test)]
     pub(super) fn break_for_test(&self, broken: bool) {
-        self.0.lock().outbox.connection.pragma_update(None, "query_only", broken).expect("a pragma");
+        self.0
+            .lock()
+            .outbox
+            .connection
+            .pragma_update(None, "query_only", broken)
+            .expect("`query_only` is a pragma of every SQLite");
     }
 
     async fn blocking<T: Send + 'static>(
