@@ -5,8 +5,9 @@ CARGO ?= cargo
 TOOLS := .tools/venv
 SECONDS_EACH ?= 60
 SECONDS ?= 600
+ROUNDS ?= 10
 
-.PHONY: help run demo check docs test bench fuzz soak clean
+.PHONY: help run demo check docs test bench fuzz hunt soak clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +43,13 @@ fuzz: $(TOOLS)/fuzz ## run each fuzz target for SECONDS_EACH (60); new inputs go
 	  mkdir -p fuzz/target/found/$$target; \
 	  (cd fuzz && ../$(TOOLS)/bin/cargo-fuzz fuzz run --fuzz-dir . -s none $$target target/found/$$target corpus/$$target \
 	    -- -max_total_time=$(SECONDS_EACH)) || exit 1; \
+	done
+
+hunt: ## property tests with fresh cases, ROUNDS (10) times; `make test` draws the same ones each time
+	@for round in $$(seq $(ROUNDS)); do \
+	  seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); \
+	  echo "== round $$round: PROPTEST_RNG_SEED=$$seed"; \
+	  PROPTEST_RNG_SEED=$$seed $(CARGO) test -q --locked -p record -p ingest -p rules -p sinks || exit 1; \
 	done
 
 soak: ## random faults against a node for SECONDS (600), all its promises checked; SEED= repeats a schedule
