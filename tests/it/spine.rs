@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 
-use crate::support::{Dir, MailServer, Node, eventually, order_of, soon, traffic, watchroom};
+use crate::support::{Dir, MailServer, Node, arrived, eventually, order_of, soon, traffic, watchroom};
 
 fn send_tcp(node: &Node, lines: &[String]) {
     let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
@@ -126,8 +126,10 @@ fn sigterm_drains_and_loses_nothing_received() {
     let dir = Dir::new("drain");
     let mut node = Node::start(&dir, "");
     let (_, lines) = traffic(&dir, "t.log", &["--seed", "5", "--lines", "20000"]);
-    send_tcp(&node, &lines);
-    // Everything is in the node's socket buffer or beyond; some of it is not read yet.
+    let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
+    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
+    // Then everything is in the node's socket buffer or beyond; some of it is not read yet.
+    arrived(&stream);
     assert_eq!(node.terminate(), Some(0));
     node.restart();
     node.judged(lines.len() as u64);

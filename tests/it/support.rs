@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 /// The binary under test.
 pub(crate) const WATCHROOM: &str = env!("CARGO_BIN_EXE_watchroom");
 /// How long a condition may take on a busy machine before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
+/// How far ahead of the clock lines of [`soon`] begin. More than ten minutes ahead they would not be judged.
+const SOON_S: i64 = 300;
 
-/// Looks until `look` finds something; fails with `what` after a minute.
+/// Looks until `look` finds something; fails with `what` when patience is over.
 #[expect(clippy::disallowed_methods, reason = "the bound of a test's patience")]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -56,7 +58,8 @@ impl Dir {
 impl Drop for Dir {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            fs::remove_dir_all(&self.0).expect("the test's folder can be removed");
+            // A browser that was ended may have helpers that write into its profile until they notice.
+            eventually("the test's folder can be removed", || fs::remove_dir_all(&self.0).ok());
         }
     }
 }
@@ -233,6 +236,18 @@ fn launch(config: &Path, data: &Path, environment: &[(&str, &str)]) -> (Running,
     (process, addresses)
 }
 
+/// Waits until the other side's kernel has everything that was written: nothing is in this side's send queue any more.
+pub(crate) fn arrived(stream: &TcpStream) {
+    let ends = [stream.local_addr(), stream.peer_addr()];
+    let ends = ends.map(|end| format!(":{:04X}", end.expect("it is connected").port()));
+    eventually("everything that was written has arrived", || {
+        let table = fs::read_to_string("/proc/net/tcp").expect("Linux");
+        let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let own = rows.find(|row| row[1].ends_with(&ends[0]) && row[2].ends_with(&ends[1]));
+        own.expect("the connection is known")[4].starts_with("00000000:").then_some(())
+    });
+}
+
 /// GET over a connection of its own: status and body.
 pub(crate) fn http_get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("the node's pages can be reached");
@@ -275,10 +290,10 @@ pub(crate) fn watchroom(args: &[&str]) -> (i32, String, String) {
     )
 }
 
-/// A log time that a node at work judges whenever in the next minute it comes: a little ahead of the clock. Behind it,
+/// A log time that a node at work judges whenever in the next minutes it comes: a little ahead of the clock. Behind it,
 /// a node that has been idle would take the lines for late ones.
 pub(crate) fn soon() -> String {
-    from_now(60)
+    from_now(SOON_S)
 }
 
 /// A log time so many seconds from now. In lines of the past the node's time goes with them, as long as no ten seconds
@@ -299,6 +314,18 @@ pub(crate) fn traffic(dir: &Dir, name: &str, args: &[&str]) -> (PathBuf, Vec<Str
     assert_eq!(code, 0, "{stderr}");
     let text = fs::read_to_string(&path).expect("generated traffic is UTF-8");
     (path, text.lines().map(str::to_owned).collect())
+}
+
+/// A node that has judged an incident of channel GHT twenty seconds into the traffic: it, the lines, and when they begin.
+pub(crate) fn after_an_incident(dir: &Dir) -> (Node, Vec<String>, String) {
+    let node = Node::start(dir, "");
+    let start = soon();
+    let args = ["--seed", "31", "--lines", "30000", "--lines-per-second", "400", "--start", &start];
+    let (_, lines) = traffic(dir, "t.log", &[&args[..], &["--incident", "network:GHT@+20s"]].concat());
+    let mut stream = TcpStream::connect(node.address("tcp")).expect("the listener accepts");
+    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("lines can be sent");
+    node.judged(lines.len() as u64);
+    (node, lines, start)
 }
 
 /// The order number of an order-trace line; empty for lines of other formats.
