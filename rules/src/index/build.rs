@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::key::{Popularity, choose};
+use super::key::{Keys, Popularity, choose};
 use super::lookup::Lookup;
+use super::numbers::Numbers;
 use super::posting::{Action, Posting, Postings};
 use super::share::Shared;
 use super::{FormatIndex, Hit, Root};
@@ -34,31 +35,32 @@ impl Builder {
     pub(super) fn finish(self) -> FormatIndex {
         let mut popularity = Popularity::default();
         self.conditions.iter().for_each(|(test, _)| popularity.count(test));
-        let mut shared = Shared::default();
+        let (mut shared, mut numbers) = (Shared::default(), Numbers::default());
         let mut postings = Postings::default();
         let mut index = FormatIndex::default();
         self.conditions.iter().for_each(|(test, _)| test.columns(&mut index.columns));
         index.columns.sort_unstable();
         index.columns.dedup();
         for (position, (test, hits)) in (0_u32..).zip(self.conditions) {
-            let keys = choose(&test, &popularity);
+            let mut keys = choose(&test, &popularity);
+            let bound = keys.as_mut().and_then(Keys::take_bound);
             let rest = keys.as_ref().map_or(&test, |keys| &keys.rest);
             let action = match rest {
                 Test::Const(true) => Action::Holds(position),
                 _ => Action::Evaluate(position),
             };
-            index.roots.push(root(shared.intern(rest), &hits, &mut index.more));
+            index.roots.push(root(shared.intern(rest, &mut numbers), &hits, &mut index.more));
             match (keys, hits.as_slice()) {
                 (None, _) => index.always.push(Posting::new(action)),
                 (Some(keys), [only]) if keys.rest == Test::Const(true) && keys.is_exclusive() => {
-                    postings.add(keys.any_of, Posting::of_hit(*only));
+                    postings.add(keys.any_of, bound, Posting::of_hit(*only));
                 }
-                (Some(keys), _) => postings.add(keys.any_of, Posting::new(action)),
+                (Some(keys), _) => postings.add(keys.any_of, bound, Posting::new(action)),
             }
         }
         shared.seal();
-        index.lookup = Lookup::new(postings);
-        index.shared = shared;
+        index.lookup = Lookup::new(postings, &mut numbers);
+        (index.shared, index.numbers) = (shared, numbers);
         index
     }
 }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use record::ValueKey;
+use record::{Decimal, ValueKey};
 
-use crate::condition::test::{Field, Test, TextTest};
+use super::bounds::Bound;
+use crate::condition::test::{Field, Order, Test, TextTest};
 
 /// Something a record can be looked up by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,12 +18,16 @@ pub(super) enum Key {
     Value(usize, ValueKey),
     /// A word within the text of a column.
     Keyword(Field, Box<str>),
+    /// The number of a column stands so to this one.
+    Beyond(usize, Order, Decimal),
 }
 
 /// What it costs to look a column up in an automaton, in conditions evaluated in vain.
 const KEYWORD_COST: usize = 50;
 /// A bool halves the records at best.
 const BOOL_COST: usize = 30;
+/// Of a bound nothing is known, and most numbers may lie beyond it: any other key is better.
+const BOUND_COST: usize = 1_000_000;
 
 /// How many conditions mention each key.
 #[derive(Debug, Default)]
@@ -53,6 +58,7 @@ fn base_cost(key: &Key) -> usize {
     match key {
         Key::Keyword(..) => KEYWORD_COST,
         Key::Value(_, ValueKey::Bool(_)) => BOOL_COST,
+        Key::Beyond(..) => BOUND_COST,
         Key::Text(..) | Key::Value(..) => 0,
     }
 }
@@ -72,14 +78,41 @@ impl Keys {
 
     /// Whether a record shows one of the keys at most.
     pub(super) fn is_exclusive(&self) -> bool {
+        if let [Key::Beyond(..)] = *self.any_of {
+            return true;
+        }
         let column = |key: &Key| match key {
             Key::Text(field, _) => Some((*field, true)),
             Key::Value(column, _) => Some((Field { column: *column, lower: false }, false)),
-            Key::Keyword(..) => None,
+            Key::Keyword(..) | Key::Beyond(..) => None,
         };
         let mut columns = self.any_of.iter().map(column);
         let first = columns.next().flatten();
         first.is_some() && columns.all(|column| column == first)
+    }
+}
+
+impl Keys {
+    /// Takes a comparison of a number out of what is left to ask: the keys then lead there in the order of bounds, and a
+    /// number that does not meet it costs nothing. `None` where the keys are bounds themselves.
+    pub(super) fn take_bound(&mut self) -> Option<Bound> {
+        if self.any_of.iter().any(|key| matches!(key, Key::Beyond(..))) {
+            return None;
+        }
+        let bound = |test: &Test| match *test {
+            Test::Order(column, order, ValueKey::Decimal(bound)) => Some(Bound { column, order, bound }),
+            _ => None,
+        };
+        if let Test::All(parts) = &self.rest {
+            let (at, found) = parts.iter().enumerate().find_map(|(at, part)| Some((at, bound(part)?)))?;
+            let mut rest = parts.to_vec();
+            rest.remove(at);
+            self.rest = Test::all(rest);
+            return Some(found);
+        }
+        let found = bound(&self.rest)?;
+        self.rest = Test::Const(true);
+        Some(found)
     }
 }
 
@@ -90,6 +123,9 @@ fn leaf_keys(test: &Test) -> Option<Keys> {
         Test::Equal(column, value) => Keys::enough(vec![Key::Value(*column, value.clone())]),
         Test::OneOf(column, values) => {
             Keys::enough(values.iter().map(|value| Key::Value(*column, value.clone())).collect())
+        }
+        Test::Order(column, order, ValueKey::Decimal(bound)) => {
+            Keys::enough(vec![Key::Beyond(*column, *order, *bound)])
         }
         Test::Text(field, TextTest::Equal(text)) => Keys::enough(vec![Key::Text(*field, text.clone())]),
         Test::Text(field, TextTest::OneOf(texts)) => {

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use record::{Decimal, RecordRef, Value, ValueKey};
 
+use super::bounds::{Bound, Bounds};
 use super::key::Key;
-use super::posting::{Posting, Postings};
-use super::table::{List, Lists, Table, TextTable};
+use super::numbers::Numbers;
+use super::posting::{Bounded, Posting, Postings};
+use super::table::{List, Lists, Table, TextTable, by_place};
 use crate::condition::test::Field;
 use crate::condition::text::{has_capitals, lower_into};
 
@@ -21,6 +23,8 @@ const MAX_DFA_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Lookup {
     texts: Vec<TextColumn>,
     values: Vec<(usize, Table<ValueKey>)>,
+    /// Bounds by the places of their numbers.
+    bounds: Vec<(usize, Bounds)>,
     /// Lower case of the text at hand.
     lowered: String,
 }
@@ -43,13 +47,22 @@ struct Keywords {
 }
 
 /// A key of a column and the conditions it leads to.
-type Keyed<K> = (K, Vec<Posting>);
+type Keyed<K> = (K, Vec<Bounded>);
+
+/// The record at hand and what it leads to.
+pub(super) struct Shown<'a, 'b> {
+    pub(super) record: &'a RecordRef<'b>,
+    pub(super) numbers: &'a mut Numbers,
+    /// A condition may appear several times.
+    pub(super) out: &'a mut Vec<Posting>,
+}
 
 impl Lookup {
-    pub(super) fn new(postings: Postings) -> Self {
+    pub(super) fn new(postings: Postings, numbers: &mut Numbers) -> Self {
         type Texts = (Vec<Keyed<Box<[u8]>>>, Vec<Keyed<Box<str>>>);
         let mut texts: BTreeMap<Field, Texts> = BTreeMap::new();
         let mut values: BTreeMap<usize, Vec<Keyed<ValueKey>>> = BTreeMap::new();
+        let mut bounds: Vec<Bounded> = Vec::new();
         for (key, list) in postings.by_key {
             match key {
                 Key::Text(field, text) => {
@@ -58,45 +71,57 @@ impl Lookup {
                 }
                 Key::Keyword(field, word) => texts.entry(field).or_default().1.push((word, list)),
                 Key::Value(column, value) => values.entry(column).or_default().push((value, list)),
+                Key::Beyond(column, order, bound) => {
+                    let bound = Some(Bound { column, order, bound });
+                    bounds.extend(list.into_iter().map(|(_, posting)| (bound, posting)));
+                }
             }
         }
         let texts = texts.into_iter().map(|(field, (equal, words))| TextColumn {
             field,
-            equal: TextTable::new(equal),
-            keywords: Keywords::new(words),
+            equal: TextTable::new(equal, numbers),
+            keywords: Keywords::new(words, numbers),
         });
-        let values = values.into_iter().map(|(column, entries)| (column, Table::new(entries)));
-        Self { texts: texts.collect(), values: values.collect(), lowered: String::new() }
+        let texts = texts.collect();
+        let values = values.into_iter().map(|(column, entries)| (column, Table::new(entries, numbers)));
+        let values = values.collect();
+        Self { texts, values, bounds: by_place(&bounds, numbers), lowered: String::new() }
     }
 
-    /// Appends the conditions that the record's values lead to; a condition may appear several times.
-    pub(super) fn candidates(&mut self, record: &RecordRef<'_>, out: &mut Vec<Posting>) {
+    /// Appends the conditions that the record's values lead to.
+    pub(super) fn candidates(&mut self, shown: &mut Shown<'_, '_>) {
+        let record = shown.record;
         for column in &self.texts {
             let Some(text) = record.raw(column.field.column) else { continue };
             if column.field.lower && has_capitals(text) {
                 self.lowered.clear();
                 lower_into(std::str::from_utf8(text).unwrap_or_default(), &mut self.lowered);
-                column.candidates(self.lowered.as_bytes(), out);
+                column.candidates(self.lowered.as_bytes(), shown);
             } else {
-                column.candidates(text, out);
+                column.candidates(text, shown);
             }
         }
         for (column, table) in &self.values {
             if let Some(value) = record.value(*column).and_then(key_of) {
-                table.find(&value, out);
+                table.find(&value, shown);
+            }
+        }
+        for (place, bounds) in &self.bounds {
+            if let Some(number) = shown.numbers.get(*place, record) {
+                bounds.find(number, shown.out);
             }
         }
     }
 }
 
 impl TextColumn {
-    fn candidates(&self, text: &[u8], out: &mut Vec<Posting>) {
+    fn candidates(&self, text: &[u8], shown: &mut Shown<'_, '_>) {
         if !self.equal.is_empty() {
-            self.equal.find(text, out);
+            self.equal.find(text, shown);
         }
         if let Some(keywords) = &self.keywords {
             for found in keywords.automaton.find_overlapping_iter(text) {
-                keywords.lists.append(keywords.by_word[found.pattern().as_usize()], out);
+                keywords.lists.append(keywords.by_word[found.pattern().as_usize()], shown);
             }
         }
     }
@@ -104,7 +129,7 @@ impl TextColumn {
 
 impl Keywords {
     /// `None` when there are no words.
-    fn new(mut words: Vec<Keyed<Box<str>>>) -> Option<Self> {
+    fn new(mut words: Vec<Keyed<Box<str>>>, numbers: &mut Numbers) -> Option<Self> {
         if words.is_empty() {
             return None;
         }
@@ -119,7 +144,7 @@ impl Keywords {
             .build(words.iter().map(|(word, _)| word.as_bytes()))
             .expect("an automaton of words that fit a rule file has fewer than 2^31 states");
         let mut lists = Lists::default();
-        let by_word = words.iter().map(|(_, postings)| lists.push(postings)).collect();
+        let by_word = words.iter().map(|(_, postings)| lists.push(postings, numbers)).collect();
         Some(Self { automaton, by_word, lists })
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! For each condition a set of keys is found of which a record must show at least one, or the condition cannot hold
 //! ([`key`]): equality and `in` values of all rules are one hash index by (column, value), keywords one automaton for
-//! each column ([`lookup`]). Of conditions found so the rest is evaluated, every part that several share once
+//! each column, bounds of numbers are sorted ([`lookup`], [`bounds`]). Of conditions found so the rest is evaluated, every part that several share once
 //! ([`share`]); those without keys are evaluated always. Refuses to know: windows, keys of rules.
 
+mod bounds;
 mod build;
 mod key;
 mod lookup;
+mod numbers;
 mod posting;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -21,7 +23,8 @@ use record::{FormatId, RecordRef};
 use crate::RuleSet;
 use crate::rule::{Kind, Rule};
 use build::Builder;
-use lookup::Lookup;
+use lookup::{Lookup, Shown};
+use numbers::Numbers;
 use posting::{Action, Posting};
 use share::Shared;
 
@@ -47,6 +50,7 @@ pub struct RuleIndex {
 #[derive(Debug, Clone, Default)]
 struct FormatIndex {
     shared: Shared,
+    numbers: Numbers,
     lookup: Lookup,
     roots: Vec<Root>,
     /// Hits beyond the first of conditions that several rules share.
@@ -121,7 +125,9 @@ impl FormatIndex {
         }
         self.candidates.clear();
         self.candidates.extend_from_slice(&self.always);
-        self.lookup.candidates(record, &mut self.candidates);
+        self.numbers.next_record(number, anew);
+        let (numbers, out) = (&mut self.numbers, &mut self.candidates);
+        self.lookup.candidates(&mut Shown { record, numbers, out });
         for posting in &self.candidates {
             let (position, evaluate) = match posting.action() {
                 Action::Matched(rule) => {
@@ -137,7 +143,7 @@ impl FormatIndex {
             };
             let root = &mut self.roots[position as usize];
             let is_new = std::mem::replace(&mut root.seen, number) != number;
-            if is_new && (!evaluate || self.shared.holds(root.node, record)) {
+            if is_new && (!evaluate || self.shared.holds(root.node, record, &mut self.numbers)) {
                 hits.push(root.first);
                 if root.more > 0 {
                     hits.extend_from_slice(&self.more[root.more as usize - 1]);

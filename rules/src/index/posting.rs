@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Hit;
+use super::bounds::Bound;
 use super::key::Key;
 
 /// What to do when a record shows a key.
@@ -49,17 +50,20 @@ impl Posting {
     }
 }
 
+/// A posting, and the bound that a number must meet besides.
+pub(super) type Bounded = (Option<Bound>, Posting);
+
 /// What each key leads to.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
-    pub(super) by_key: HashMap<Key, Vec<Posting>>,
+    pub(super) by_key: HashMap<Key, Vec<Bounded>>,
 }
 
 impl Postings {
-    /// Each of the keys leads to the posting.
-    pub(super) fn add(&mut self, keys: Vec<Key>, posting: Posting) {
+    /// Each of the keys leads to the posting, where a number meets the bound besides.
+    pub(super) fn add(&mut self, keys: Vec<Key>, bound: Option<Bound>, posting: Posting) {
         for key in keys {
-            self.by_key.entry(key).or_default().push(posting);
+            self.by_key.entry(key).or_default().push((bound, posting));
         }
     }
 }

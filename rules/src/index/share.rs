@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use record::{Decimal, RecordRef, ValueKey};
 
+use super::numbers::Numbers;
 use crate::condition::test::{Order, Test};
 
 /// All distinct parts of the conditions of one format.
@@ -14,21 +15,17 @@ pub(super) struct Shared {
     nodes: Vec<Node>,
     /// What is known of each node: number of the record it was found for, times two, plus whether it holds.
     found: Vec<u32>,
-    /// Numbers of columns that some part compares, read once a record: the record they were read for, and the number.
-    numbers: Vec<(u32, Option<Decimal>)>,
     /// Number of the record at hand, from 1.
     record: u32,
     /// While building only.
     ids: HashMap<Test, u32>,
-    /// While building only: columns of `numbers`.
-    columns: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
 enum Node {
     Leaf(Test),
-    /// A number's column, its place in `numbers`, and how it must stand to a bound.
-    Number(usize, usize, Order, Decimal),
+    /// A number's place in [`Numbers`], and how it must stand to a bound.
+    Number(usize, Order, Decimal),
     Not(u32),
     All(Box<[u32]>),
     Any(Box<[u32]>),
@@ -36,21 +33,16 @@ enum Node {
 
 impl Shared {
     /// The node of a test; equal tests have one node.
-    pub(super) fn intern(&mut self, test: &Test) -> u32 {
+    pub(super) fn intern(&mut self, test: &Test, numbers: &mut Numbers) -> u32 {
         if let Some(known) = self.ids.get(test) {
             return *known;
         }
         let node = match test {
-            Test::Not(inner) => Node::Not(self.intern(inner)),
-            Test::All(parts) => Node::All(parts.iter().map(|part| self.intern(part)).collect()),
-            Test::Any(parts) => Node::Any(parts.iter().map(|part| self.intern(part)).collect()),
+            Test::Not(inner) => Node::Not(self.intern(inner, numbers)),
+            Test::All(parts) => Node::All(parts.iter().map(|part| self.intern(part, numbers)).collect()),
+            Test::Any(parts) => Node::Any(parts.iter().map(|part| self.intern(part, numbers)).collect()),
             Test::Order(column, order, ValueKey::Decimal(bound)) => {
-                let known = self.columns.iter().position(|known| known == column);
-                let place = known.unwrap_or_else(|| {
-                    self.columns.push(*column);
-                    self.columns.len() - 1
-                });
-                Node::Number(*column, place, *order, *bound)
+                Node::Number(numbers.place(*column), *order, *bound)
             }
             leaf => Node::Leaf(leaf.clone()),
         };
@@ -63,7 +55,6 @@ impl Shared {
     /// No more tests will come.
     pub(super) fn seal(&mut self) {
         self.ids = HashMap::new();
-        self.numbers = vec![(0, None); self.columns.len()];
         self.found = vec![0; self.nodes.len()];
     }
 
@@ -73,7 +64,6 @@ impl Shared {
         let anew = self.record == u32::MAX / 2;
         if anew {
             self.found.fill(0);
-            self.numbers.fill((0, None));
             self.record = 0;
         }
         self.record += 1;
@@ -93,8 +83,8 @@ impl Shared {
     }
 
     /// Whether the test at `node` holds for the record at hand.
-    pub(super) fn holds(&mut self, node: u32, record: &RecordRef<'_>) -> bool {
-        let Self { nodes, found, numbers, record: number, .. } = self;
+    pub(super) fn holds(&mut self, node: u32, record: &RecordRef<'_>, numbers: &mut Numbers) -> bool {
+        let Self { nodes, found, record: number, .. } = self;
         holds(nodes, &mut Known { found, numbers }, *number, node, record)
     }
 }
@@ -102,7 +92,7 @@ impl Shared {
 /// What is known of the record at hand.
 struct Known<'a> {
     found: &'a mut [u32],
-    numbers: &'a mut [(u32, Option<Decimal>)],
+    numbers: &'a mut Numbers,
 }
 
 /// Recursion is as deep as conditions nest, which their grammar bounds.
@@ -113,12 +103,8 @@ fn holds(nodes: &[Node], known: &mut Known<'_>, number: u32, node: u32, record: 
     }
     let holds = match &nodes[node as usize] {
         Node::Leaf(test) => test.holds(record),
-        Node::Number(column, place, order, bound) => {
-            let (read_for, value) = &mut known.numbers[*place];
-            if *read_for != number {
-                (*read_for, *value) = (number, record.decimal(*column));
-            }
-            value.is_some_and(|value| order.holds(value.cmp(bound)))
+        Node::Number(place, order, bound) => {
+            known.numbers.get(*place, record).is_some_and(|value| order.holds(value.cmp(bound)))
         }
         Node::Not(inner) => !holds(nodes, known, number, *inner, record),
         Node::All(parts) => parts.iter().all(|part| holds(nodes, known, number, *part, record)),

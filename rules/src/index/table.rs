@@ -2,11 +2,15 @@
 //!
 //! Refuses to know: columns.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{HashMap, HashTable};
 
-use super::posting::Posting;
+use super::bounds::Bounds;
+use super::lookup::Shown;
+use super::numbers::Numbers;
+use super::posting::{Bounded, Posting};
 
 type Hasher = foldhash::fast::FixedState;
 
@@ -34,10 +38,10 @@ struct TextEntry {
 }
 
 impl TextTable {
-    pub(super) fn new(entries: Vec<(Box<[u8]>, Vec<Posting>)>) -> Self {
+    pub(super) fn new(entries: Vec<(Box<[u8]>, Vec<Bounded>)>, numbers: &mut Numbers) -> Self {
         let mut table = Self::default();
         for (text, postings) in entries {
-            let list = table.lists.push(&postings);
+            let list = table.lists.push(&postings, numbers);
             let long_at = to_u32(table.long.len());
             if text.len() > INLINE_BYTES {
                 table.long.extend_from_slice(&text);
@@ -54,12 +58,12 @@ impl TextTable {
     }
 
     /// Appends the conditions of a text.
-    pub(super) fn find(&self, text: &[u8], out: &mut Vec<Posting>) {
+    pub(super) fn find(&self, text: &[u8], shown: &mut Shown<'_, '_>) {
         let found = self.entries.find(hash(text), |entry| {
             entry.len as usize == text.len() && entry.start == inline(text) && entry.text(&self.long) == text
         });
         if let Some(entry) = found {
-            self.lists.append(entry.list, out);
+            self.lists.append(entry.list, shown);
         }
     }
 }
@@ -91,16 +95,17 @@ pub(super) struct Table<K> {
 }
 
 impl<K: Eq + Hash> Table<K> {
-    pub(super) fn new(entries: Vec<(K, Vec<Posting>)>) -> Self {
+    pub(super) fn new(entries: Vec<(K, Vec<Bounded>)>, numbers: &mut Numbers) -> Self {
         let mut lists = Lists::default();
-        let entries = entries.into_iter().map(|(key, postings)| (key, lists.push(&postings))).collect();
+        let entries =
+            entries.into_iter().map(|(key, postings)| (key, lists.push(&postings, numbers))).collect();
         Self { entries, lists }
     }
 
     /// Appends the conditions of a key.
-    pub(super) fn find(&self, key: &K, out: &mut Vec<Posting>) {
+    pub(super) fn find(&self, key: &K, shown: &mut Shown<'_, '_>) {
         if let Some(list) = self.entries.get(key) {
-            self.lists.append(*list, out);
+            self.lists.append(*list, shown);
         }
     }
 }
@@ -111,26 +116,67 @@ pub(super) enum List {
     One(Posting),
     /// Position in [`Lists`].
     Many(u32),
+    /// Position in [`Lists`]: a number is asked besides.
+    Bounded(u32),
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lists(Vec<Box<[Posting]>>);
+pub(super) struct Lists {
+    plain: Vec<Box<[Posting]>>,
+    bounded: Vec<BoundedList>,
+}
+
+/// Conditions of a key, some of which a number must meet besides.
+#[derive(Debug, Clone)]
+struct BoundedList {
+    plain: Box<[Posting]>,
+    /// By the places of their numbers.
+    bounds: Vec<(usize, Bounds)>,
+}
 
 impl Lists {
-    pub(super) fn push(&mut self, postings: &[Posting]) -> List {
-        if let [only] = postings {
+    pub(super) fn push(&mut self, postings: &[Bounded], numbers: &mut Numbers) -> List {
+        let plain = || postings.iter().filter(|(bound, _)| bound.is_none()).map(|(_, posting)| *posting);
+        if postings.iter().any(|(bound, _)| bound.is_some()) {
+            let bounds = by_place(postings, numbers);
+            self.bounded.push(BoundedList { plain: plain().collect(), bounds });
+            return List::Bounded(to_u32(self.bounded.len() - 1));
+        }
+        if let [(_, only)] = postings {
             return List::One(*only);
         }
-        self.0.push(postings.into());
-        List::Many(to_u32(self.0.len() - 1))
+        self.plain.push(plain().collect());
+        List::Many(to_u32(self.plain.len() - 1))
     }
 
-    pub(super) fn append(&self, list: List, out: &mut Vec<Posting>) {
+    pub(super) fn append(&self, list: List, shown: &mut Shown<'_, '_>) {
         match list {
-            List::One(only) => out.push(only),
-            List::Many(position) => out.extend_from_slice(&self.0[position as usize]),
+            List::One(only) => shown.out.push(only),
+            List::Many(position) => shown.out.extend_from_slice(&self.plain[position as usize]),
+            List::Bounded(position) => {
+                let list = &self.bounded[position as usize];
+                shown.out.extend_from_slice(&list.plain);
+                for (place, bounds) in &list.bounds {
+                    if let Some(number) = shown.numbers.get(*place, shown.record) {
+                        bounds.find(number, shown.out);
+                    }
+                }
+            }
         }
     }
+}
+
+/// The bounds of each number.
+pub(super) fn by_place(postings: &[Bounded], numbers: &mut Numbers) -> Vec<(usize, Bounds)> {
+    let mut by_place: BTreeMap<usize, Bounds> = BTreeMap::new();
+    for (bound, posting) in postings {
+        if let Some(bound) = bound {
+            let bounds = by_place.entry(numbers.place(bound.column)).or_default();
+            bounds.add(bound.order, bound.bound, *posting);
+        }
+    }
+    by_place.values_mut().for_each(Bounds::sort);
+    by_place.into_iter().collect()
 }
 
 fn to_u32(n: usize) -> u32 {

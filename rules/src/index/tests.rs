@@ -67,7 +67,9 @@ fn leaf() -> impl Strategy<Value = String> {
         texts.prop_map(|f| format!("has({f})")),
         (0..4).prop_map(|n| format!("amount == {n}.0")),
         (0..4).prop_map(|n| format!("amount in [{n}, 9]")),
-        (0..4).prop_map(|n| format!("amount >= {n}")),
+        (prop_oneof![Just(">="), Just(">"), Just("<"), Just("<=")], 0..4)
+            .prop_map(|(order, n)| format!("amount {order} {n}")),
+        (0..4).prop_map(|n| format!("elapsed_ms > {n}")),
         (0..4).prop_map(|n| format!("elapsed_ms == {n}")),
         (0..4).prop_map(|n| format!("client_ip == \"10.0.0.{n}\"")),
         Just("client_ip.inCidr(\"10.0.0.2/31\")".to_owned()),
@@ -167,15 +169,31 @@ fn equal_conditions_are_one_and_shared_parts_are_one_node() {
     let rules = rules(
         &formats,
         &[
-            condition("channel == \"A\" && amount > 5"),
-            condition("amount > 5.0 && channel == 'A'"),
-            condition("channel == \"B\" && amount > 5"),
+            condition("channel == \"A\" && fee == amount"),
+            condition("fee == amount && channel == 'A'"),
+            condition("channel == \"B\" && fee == amount"),
         ],
     );
     let index = RuleIndex::new(&rules);
     let format = &index.formats[usize::from(rules[0].format.0)];
     // Two distinct filters and one reset. What is left to ask of the filters is one part, of the reset nothing.
     assert_eq!((format.roots.len(), format.shared.len(), format.always.len()), (3, 2, 0));
+}
+
+#[test]
+fn a_number_is_asked_of_those_bounds_only_that_it_meets() {
+    let formats = sample::formats();
+    let bounds = |n: u32| [format!("amount > {n}.5"), format!("channel == \"A\" && elapsed_ms >= {n}")];
+    let conditions: Vec<_> = (0..100).flat_map(bounds).map(|text| (text, None)).collect();
+    let rules = rules(&formats, &conditions);
+    let mut index = RuleIndex::new(&rules);
+    let trace = formats.find("order-trace").unwrap();
+    let batch = sample::record(&formats, trace, &[("channel", "A"), ("amount", "1.6"), ("elapsed_ms", "2")]);
+    let mut hits = Vec::new();
+    index.hits(&batch.record(0, &formats), &mut hits);
+    let found: Vec<u32> = hits.iter().map(|hit| hit.rule).collect();
+    assert_eq!(found, [0, 1, 2, 3, 5]);
+    assert_eq!(index.formats[usize::from(trace.0)].candidates.len(), 5);
 }
 
 #[test]
