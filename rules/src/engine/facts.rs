@@ -169,8 +169,8 @@ impl Engine {
 
     /// There is a record of a format at that time.
     pub(crate) fn open(&mut self, format: FormatId, lowest: InstantMs) {
-        let due = self.openings.record(format.0, lowest, self.clock.base(), &mut self.states);
-        self.deadline = self.deadline.min(due);
+        let base = self.clock.base();
+        self.openings.record(format.0, lowest, base, &mut self.states, &mut self.deadlines);
     }
 
     /// Takes a fact that was found so many times; time has come to `base`, which is not after it.
@@ -193,7 +193,7 @@ impl Engine {
         for _ in 0..times {
             state.take(&seen, &mut cause);
         }
-        self.deadline = self.deadline.min(state.deadline());
+        self.deadlines.set(u32::try_from(rule).expect("positions of rules fit hits"), state.deadline());
     }
 
     /// The clock has come to `base`, the highest event time to `highest`.

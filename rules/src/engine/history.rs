@@ -8,6 +8,7 @@
 use record::InstantMs;
 
 use super::clock::NEVER;
+use super::deadlines::Deadlines;
 use super::state::RuleState;
 use crate::codec::{In, Out, Read};
 
@@ -120,44 +121,45 @@ impl Openings {
         Self { by_format }
     }
 
-    /// Tells a record of a format, with the clock as it stood when it was read; returns the clock at which something
-    /// is to be done about it.
+    /// Tells a record of a format, with the clock as it stood when it was read.
     pub(super) fn record(
         &mut self,
         format: u16,
         event_ms: InstantMs,
         base: InstantMs,
         states: &mut [RuleState],
-    ) -> InstantMs {
+        deadlines: &mut Deadlines,
+    ) {
         match self.by_format.get_mut(usize::from(format)) {
             Some(open) if !open.rules.is_empty() && open.told.is_none_or(|told| event_ms < told) => {
                 open.told = Some(event_ms);
-                tell(&mut open.rules, states, |state| {
+                tell(&mut open.rules, states, deadlines, |state| {
                     state.history.record(event_ms);
                     state.opens_late(base);
-                })
+                });
             }
-            _ => InstantMs::MAX,
+            _ => {}
         }
     }
 
-    /// Tells a tick; returns the clock at which something is to be done about it.
-    pub(super) fn tick(&mut self, recv_ms: InstantMs, states: &mut [RuleState]) -> InstantMs {
-        let told = self
-            .by_format
-            .iter_mut()
-            .map(|open| tell(&mut open.rules, states, |state| state.history.tick(recv_ms)));
-        told.min().unwrap_or(InstantMs::MAX)
+    /// Tells a tick.
+    pub(super) fn tick(&mut self, recv_ms: InstantMs, states: &mut [RuleState], deadlines: &mut Deadlines) {
+        for open in &mut self.by_format {
+            tell(&mut open.rules, states, deadlines, |state| state.history.tick(recv_ms));
+        }
     }
 }
 
-fn tell(open: &mut Vec<u32>, states: &mut [RuleState], what: impl Fn(&mut RuleState)) -> InstantMs {
-    let mut deadline = InstantMs::MAX;
+fn tell(
+    open: &mut Vec<u32>,
+    states: &mut [RuleState],
+    deadlines: &mut Deadlines,
+    what: impl Fn(&mut RuleState),
+) {
     open.retain(|&rule| {
         let state = &mut states[rule as usize];
         what(state);
-        deadline = deadline.min(state.deadline());
+        deadlines.set(rule, state.deadline());
         !state.history.is_decided
     });
-    deadline
 }

@@ -17,6 +17,7 @@ mod clock;
 mod composite;
 mod cost;
 mod counts;
+mod deadlines;
 mod distinct;
 mod episode;
 mod explain;
@@ -64,6 +65,7 @@ pub(crate) use self::window::spike_unit_ms;
 
 use self::clock::{Clock, DEFAULT_LATENESS_MS, NEVER};
 use self::cost::{Sampler, measured};
+use self::deadlines::Deadlines;
 use self::history::Openings;
 use self::lines::Lines;
 use self::seen::Seen;
@@ -130,8 +132,10 @@ pub struct Engine {
     openings: Openings,
     keys_max: usize,
     counts: EngineCounts,
-    /// Clock at which some rule has something to do.
-    deadline: InstantMs,
+    /// Clocks at which rules have something to do.
+    deadlines: Deadlines,
+    /// The rules for which that clock has come.
+    due: Vec<u32>,
     hits: Vec<Hit>,
     scratch: Scratch,
     /// Entries up to here are expected again: a replay begins before the snapshot.
@@ -168,7 +172,8 @@ impl Engine {
             lines: Lines::default(),
             keys_max,
             counts: EngineCounts::default(),
-            deadline: InstantMs::MAX,
+            deadlines: Deadlines::default(),
+            due: Vec::new(),
             hits: Vec::new(),
             scratch: Scratch::default(),
             replayed_to: 0,
@@ -183,6 +188,12 @@ impl Engine {
         let formats = self.rules.rules.iter().map(|rule| rule.format.0);
         self.openings = Openings::of(formats.zip(&self.states));
         self.link_composites();
+        self.know_deadlines();
+    }
+
+    /// The deadlines of all rules, looked at anew.
+    fn know_deadlines(&mut self) {
+        self.deadlines = Deadlines::of(self.states.iter().map(RuleState::deadline));
     }
 
     /// Takes all rows of a batch in order (ticks included) and appends what they cause.
@@ -246,7 +257,7 @@ impl Engine {
     fn pass(&mut self, lsn: Lsn, recv_ms: Option<InstantMs>, out: &mut Vec<Transition>) {
         if let Some(recv_ms) = recv_ms {
             let base = self.clock.tick(recv_ms);
-            self.deadline = self.deadline.min(self.openings.tick(recv_ms, &mut self.states));
+            self.openings.tick(recv_ms, &mut self.states, &mut self.deadlines);
             self.advance(base, lsn, out);
         }
     }
@@ -257,8 +268,8 @@ impl Engine {
         self.counts.records += 1;
         self.counts.late += u64::from(event_ms < moved.before - DEFAULT_LATENESS_MS);
         self.advance(moved.middle, record.row.lsn, out);
-        let due = self.openings.record(record.row.format.0, event_ms, moved.middle, &mut self.states);
-        self.deadline = self.deadline.min(due);
+        let format = record.row.format.0;
+        self.openings.record(format, event_ms, moved.middle, &mut self.states, &mut self.deadlines);
         let mut hits = std::mem::take(&mut self.hits);
         if record.row.flags.has(RowFlags::UNCONCERNED) {
             hits.clear();
@@ -300,26 +311,32 @@ impl Engine {
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
         state.advance(base, &mut cause);
         state.take(&seen, &mut cause);
-        self.deadline = self.deadline.min(state.deadline());
+        self.deadlines.set(hit.rule, state.deadline());
     }
 
     /// The clock has come to `base`: the rules that are due go on.
     fn advance(&mut self, base: InstantMs, lsn: Lsn, out: &mut Vec<Transition>) {
-        if base < self.deadline {
+        if base < self.deadlines.first() {
             return;
         }
-        self.deadline = InstantMs::MAX;
         let sample = self.sampler.settling();
-        // Composites after those that they name.
-        for state in self.states.iter_mut().filter(|state| state.composite().is_none()) {
+        let mut due = std::mem::take(&mut self.due);
+        self.deadlines.take(base, &mut due);
+        for &rule in &due {
+            let state = &mut self.states[rule as usize];
+            // Composites after those that they name.
+            if state.composite().is_some() {
+                continue;
+            }
             if state.deadline() <= base {
                 let mut cause = Cause { lsn, lines: &self.lines, out };
                 if let Some(ns) = measured(sample, || state.advance(base, &mut cause)) {
                     state.cost.settled(ns);
                 }
             }
-            self.deadline = self.deadline.min(state.deadline());
+            self.deadlines.set(rule, state.deadline());
         }
+        self.due = due;
         self.ask_composites(base, lsn, out);
     }
 

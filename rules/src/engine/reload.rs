@@ -74,7 +74,7 @@ impl Engine {
         (self.replayed_to, self.sampler) = (before.replayed_to, before.sampler);
         self.open_histories();
         self.seed_composites(&report.kept);
-        self.deadline = self.states.iter().map(RuleState::deadline).min().unwrap_or(InstantMs::MAX);
+        self.know_deadlines();
         Reloaded { report, transitions }
     }
 

@@ -153,7 +153,7 @@ impl Engine {
         let report = engine.fill(&sections)?;
         engine.open_histories();
         engine.seed_composites(&report.kept);
-        engine.deadline = engine.states.iter().map(super::RuleState::deadline).min().unwrap_or(i64::MAX);
+        engine.know_deadlines();
         Ok((engine, report))
     }
 

@@ -184,7 +184,7 @@ impl Engine {
             if state.deadline() <= base {
                 state.advance(base, &mut Cause { lsn, lines: &self.lines, out });
             }
-            self.deadline = self.deadline.min(state.deadline());
+            self.deadlines.set(at, state.deadline());
         }
         self.forget_told();
     }
