@@ -15,6 +15,9 @@ use crate::cli::{EXIT_FOUND, EXIT_LINT};
 use crate::config::Config;
 use crate::output;
 
+/// Name of the lint of files that `tls:` names.
+const CERTIFICATE: &str = "certificate";
+
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -33,24 +36,14 @@ pub(crate) struct Args {
 }
 
 fn lint_names() -> Vec<&'static str> {
-    ["none", "default", "all"].into_iter().chain(LINTS.iter().map(|lint| lint.name)).collect()
+    ["none", "default", "all", CERTIFICATE].into_iter().chain(LINTS.iter().map(|lint| lint.name)).collect()
 }
 
 /// Checks; exit code 0 when all is well, 1 when errors were found, 3 when only lints were.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let config = match Config::load(args.config.config.as_deref()) {
         Ok(config) => config,
-        Err(error) if args.config.config.is_some() => {
-            if args.json {
-                let mut out = output::stdout();
-                let message = output::told(&error);
-                writeln!(out, "{}", json!({ "severity": "error", "name": "config", "message": message }))?;
-                out.flush()?;
-            } else {
-                output::note(&output::told(&error));
-            }
-            return Ok(ExitCode::from(EXIT_FOUND));
-        }
+        Err(error) if args.config.config.is_some() => return refused(&error, args),
         Err(error) => return Err(error),
     };
     let formats = Arc::new(config.formats()?);
@@ -71,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         Err(errors) => return Ok(complain_all(&errors)),
     };
+    lints.extend(certificates(&config));
     lints.retain(|lint| args.wants(lint));
     if args.json {
         print_json(&lints)?;
@@ -85,6 +79,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(if lints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LINT) })
+}
+
+/// Says what is wrong with the configuration.
+fn refused(error: &anyhow::Error, args: &Args) -> Result<ExitCode> {
+    if !args.json {
+        output::note(&output::told(error));
+        return Ok(ExitCode::from(EXIT_FOUND));
+    }
+    let object = match error.downcast_ref::<RuleError>() {
+        Some(RuleError { file, line, column, message }) => json!({
+            "severity": "error", "name": "config", "file": file, "line": line, "column": column, "message": message,
+        }),
+        None => {
+            let file = args.config.config.as_ref().map(|path| path.display().to_string());
+            let message = output::told(error);
+            json!({ "severity": "error", "name": "config", "file": file, "message": message })
+        }
+    };
+    let mut out = output::stdout();
+    writeln!(out, "{object}")?;
+    out.flush()?;
+    Ok(ExitCode::from(EXIT_FOUND))
+}
+
+/// Certificates and keys that a node with this configuration could not use, or that senders will object to. They may be
+/// right where it will run, so they are no faults. Each has the place of its `certificate` in the file.
+fn certificates(config: &Config) -> Vec<Lint> {
+    let Some(path) = &config.path else { return Vec::new() };
+    let text = crate::lines::read_text(path).unwrap_or_default();
+    let place = |certificate: &std::path::Path| {
+        let name = certificate.display().to_string();
+        let found = text.lines().zip(1..).find_map(|(line, number)| Some((number, line.find(&name)?, line)));
+        found.map_or((1, 1), |(number, at, line)| {
+            (number, line.get(..at).unwrap_or_default().chars().count() + 1)
+        })
+    };
+    let lint = |(certificate, message): (PathBuf, String)| {
+        let (line, column) = place(&certificate);
+        Lint { file: path.display().to_string(), line, column, name: CERTIFICATE, message }
+    };
+    config.certificate_problems(&crate::clock::system_clock()).into_iter().map(lint).collect()
 }
 
 impl Args {
@@ -116,6 +151,6 @@ pub(crate) fn complain_all(errors: &[RuleError]) -> ExitCode {
         output::note(&error.to_string());
     }
     let noun = if errors.len() == 1 { "error" } else { "errors" };
-    output::note(&format!("{} {noun} in rule files", errors.len()));
+    output::note(&format!("{} {noun}", errors.len()));
     ExitCode::from(EXIT_FOUND)
 }

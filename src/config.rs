@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use chrono_tz::Tz;
 use ingest::{JournalConfig, ListenerConfig, Protocol, SendersConfig};
 use record::FormatSet;
-use rules::RuleFile;
+use rules::{RuleError, RuleFile};
 use serde::Deserialize;
 use sinks::receivers::Receiver;
 use sinks::trace_store::embedded::EmbeddedConfig;
@@ -25,6 +25,27 @@ const SHIPPED_RULES: [(&str, &str); 6] = [
     ("rules.d/security.yaml", include_str!("../rules.d/security.yaml")),
     ("rules.d/settlement.yaml", include_str!("../rules.d/settlement.yaml")),
 ];
+
+/// The first byte that is no text.
+fn not_text(text: &str, path: &Path) -> Option<RuleError> {
+    let before = text.get(..text.find('\0')?)?;
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Some(RuleError {
+        file: path.display().to_string(),
+        line: before.matches('\n').count() + 1,
+        column: before.get(line_start..)?.chars().count() + 1,
+        message: "here stands a byte that is no text in UTF-8; save the file as UTF-8".to_owned(),
+    })
+}
+
+/// A message of serde about an unknown key, with the nearest known one.
+fn nearest_key(message: &str) -> String {
+    let key = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    let Some((key, rest)) = key else { return message.to_owned() };
+    let known = rest.trim_start_matches(", expected one of ").split(", ").map(|name| name.trim_matches('`'));
+    let near = rules::did_you_mean(key, known);
+    if near.is_empty() { message.to_owned() } else { format!("unknown key `{key}`{near}") }
+}
 
 /// The configuration file.
 #[derive(Debug, Deserialize)]
@@ -129,8 +150,10 @@ impl Config {
         let mut config = match path {
             None => Self::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
+                let text = crate::lines::read_text(path).context("the configuration")?;
+                if let Some(fault) = not_text(&text, path) {
+                    return Err(anyhow!(fault));
+                }
                 Self::parse(&text, path)?
             }
         };
@@ -149,13 +172,13 @@ impl Config {
         serde_saphyr::from_str(text).map_err(|error| {
             let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
             let message = error.without_snippet().to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            anyhow!(
-                "{}:{}:{}: {message}\nhint: docs/configuration.md lists every key",
-                path.display(),
-                place.0,
-                place.1
-            )
+            let message = nearest_key(message.split(" at line ").next().unwrap_or_default());
+            anyhow!(RuleError {
+                file: path.display().to_string(),
+                line: usize::try_from(place.0).unwrap_or(1),
+                column: usize::try_from(place.1).unwrap_or(1),
+                message: format!("{message}\nhint: docs/configuration.md lists every key"),
+            })
         })
     }
 
@@ -192,6 +215,18 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// What the files that `tls:` sections name would say if the node started now, with the path that says it; nothing
+    /// is wrong with a configuration that is checked on another machine.
+    pub(crate) fn certificate_problems(&self, clock: &crate::clock::Clock) -> Vec<(PathBuf, String)> {
+        let sections = self.listeners.iter().filter_map(|l| l.tls.as_ref().map(|tls| (&l.name, tls)));
+        let told = |(name, tls): (&String, &ingest::tls::TlsConfig)| {
+            let problems = ingest::tls::problems(tls, clock);
+            let said = problems.into_iter().map(|problem| format!("listener `{name}`: {problem}"));
+            said.map(|problem| (tls.certificate.clone(), problem)).collect::<Vec<_>>()
+        };
+        sections.flat_map(told).collect()
     }
 
     /// The shipped formats and those of the file.

@@ -80,8 +80,10 @@ fn why(alert: &Alert) -> String {
         let money = reason.amount.as_ref().map_or_else(String::new, |sum| format!(", {sum} at risk"));
         text.push_str(&format!("; {} {orders}{money}", reason.orders_count));
     }
-    if alert.fired_ms.is_some() && !reason.gate.is_empty() {
-        text.push_str(&format!("; ended by {}", reason.gate));
+    match (reason.gate.is_empty(), alert.fired_ms) {
+        (true, _) => {}
+        (false, Some(_)) => text.push_str(&format!("; ended by {}", reason.gate)),
+        (false, None) => text.push_str(&format!("; held back by {}", reason.gate)),
     }
     text
 }

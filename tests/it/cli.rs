@@ -87,8 +87,33 @@ fn the_documented_configuration_loads() {
         .replace("/etc/watchroom/rules.d", concat!(env!("CARGO_MANIFEST_DIR"), "/rules.d"))
         .replace("/etc/watchroom/smtp.password", &password.display().to_string());
     let path = dir.write("watchroom.yaml", &yaml);
-    let (code, _, err) = watchroom(&["check", "--config", &path.display().to_string()]);
+    let path = path.display().to_string();
+    let (code, _, err) = watchroom(&["check", "--lint=none", "--config", &path]);
     assert_eq!(code, 0, "{err}");
+    let (code, _, err) = watchroom(&["check", "--config", &path]);
+    let line = yaml.lines().position(|line| line.contains("certificate: ")).expect("a tls section") + 1;
+    let expect = format!("watchroom.yaml:{line}:20: lint certificate: listener `syslog-tls`: ");
+    assert!(code == 3 && err.contains(&expect), "its certificates are not on this machine: {err}");
+}
+
+#[test]
+fn a_fault_of_the_configuration_is_an_object_with_its_place() {
+    let dir = Dir::new("config-faults");
+    let check = |text: &[u8]| {
+        let path = dir.path("c.yaml");
+        std::fs::write(&path, text).expect("a file");
+        let (code, out, err) = watchroom(&["check", "--json", "--config", &path.display().to_string()]);
+        assert_eq!((code, &*err), (1, ""), "{out}");
+        let object: Value = serde_json::from_str(&out).expect("one object");
+        let told = object["message"].as_str().unwrap_or_default().to_owned();
+        (object["line"].as_u64(), object["column"].as_u64(), told)
+    };
+    let (line, column, told) = check(b"data_dir: x\nweb:\n  listen_adress: x\n");
+    assert_eq!((line, column), (Some(3), Some(3)));
+    assert!(told.contains("unknown key `listen_adress`; did you mean `listen_address`?"), "{told}");
+    let (line, column, told) = check(b"data_dir: x # \xe4\n");
+    assert!((line, column) == (Some(1), Some(15)) && told.contains("UTF-8"), "{told}");
+    assert!(check(b"in_flight_bytes: 0\n").2.contains("in_flight_bytes: 0 is too small"));
 }
 
 #[test]

@@ -73,6 +73,14 @@ fn questions_that_make_no_sense_are_wrong_use() {
         (["ChannelNetworkDwn", "GHT", "--at", "2026-01-05"], "did you mean `ChannelNetworkDown`?"),
         (["ChannelNetworkDown", "GHT", "--at", "noon"], "--at: \"noon\" is no time"),
         (["NetworkTrouble", "GHT", "--at", "2026-01-05"], "`GHT` is too much: `NetworkTrouble` has no `by`"),
+        (
+            ["ChannelNetworkDown", "chanel=GHT", "--at", "2026-01-05"],
+            "`chanel` is no field of the key; did you mean `channel`?",
+        ),
+        (
+            ["ChannelNetworkDown", "module=GHT", "--at", "2026-01-05"],
+            "`module` is no field of the key; `ChannelNetworkDown` is by channel",
+        ),
     ] {
         let (code, out, err) = ask(&args);
         assert_eq!((code, out.as_str()), (2, ""));

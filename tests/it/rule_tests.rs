@@ -210,3 +210,35 @@ fn the_example_of_the_rules_page_passes() {
         assert_eq!(code, 0, "{out}{err}\n{text}");
     }
 }
+
+#[test]
+fn incident_traffic_raises_the_alerts_of_its_incident_and_no_other() {
+    let dir = Dir::new("incidents");
+    let incidents = ["slow:UMP@+5mx4m", "silent:GHT@+5mx5m", "decline:ALI@+5mx4m", "network:WXP@+5m"];
+    let length = ["--seed", "3", "--duration", "11m", "--lines-per-second", "400", "--only-order-trace"];
+    let orders = incidents.iter().flat_map(|incident| ["--incident", incident]);
+    let args: Vec<&str> = length.into_iter().chain(orders).collect();
+    let (path, _) = crate::support::traffic(&dir, "traffic.log", &args);
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules.d");
+    let path = path.display().to_string();
+    let (code, out, err) = watchroom(&["backtest", "--rules", rules, "--file", &path, "--json"]);
+    assert_eq!(code, 1, "{err}");
+    let alerts: std::collections::BTreeSet<(String, String)> = out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object a line"))
+        .filter(|alert| !alert["fired_at"].is_null())
+        .map(|alert| {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            (text(&alert["alert"]), text(&alert["labels"]["channel"]))
+        })
+        .collect();
+    let expect = [
+        ("AbnormalVolume", "GHT"),
+        ("ChannelNetworkDown", "WXP"),
+        ("ChannelSlow", "UMP"),
+        ("Failures", "ALI"),
+        ("OrderNotFinished", "WXP"),
+        ("SuccessRateLow", "ALI"),
+    ];
+    assert_eq!(alerts, expect.map(|(alert, channel)| (alert.to_owned(), channel.to_owned())).into());
+}

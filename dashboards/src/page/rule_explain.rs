@@ -99,7 +99,11 @@ pub(crate) async fn explain(
     let now = (app.deps.rules)();
     let Some(rule) = now.find(&name) else { return no_rule(&app, 3) };
     let rule = &rule;
-    let form = ExplainForm::asked(rule, &query);
+    let mut form = ExplainForm::asked(rule, &query);
+    if !query.iter().any(|(name, _)| name == "at") {
+        // Nobody said when: now.
+        form.at = times::full(now.at_ms, app.deps.zone);
+    }
     let (answer, fault, status) = match ask(&app, &name, &form).await {
         Ok(answer) => (Some(answer), String::new(), StatusCode::OK),
         Err(fault) => (None, fault.to_string(), status_of(&fault)),

@@ -186,7 +186,8 @@ fn explained_in_words_then_in_numbers() {
     check("/rules/ChannelNetworkDown/explain?at=2016-07-22+18:15:00&key.channel=GHT", 200, &words);
     check("/rules/ChannelNetworkDown/explain?at=noon&key.channel=GHT", 400, &["&#34;noon&#34; is no time"]);
     check("/rules/ChannelNetworkDown/explain?at=2016-07-22", 400, &["no record of this key is stored"]);
-    check("/rules/ChannelNetworkDown/explain", 400, &["is no time"]);
+    check("/rules/ChannelNetworkDown/explain", 400, &["no record of this key is stored"]); // asked about now
+    check("/rules/ChannelNetworkDown/explain?at=", 400, &["is no time"]);
 }
 
 #[test]

@@ -83,6 +83,15 @@ struct Loaded {
     leaf: CertificateDer<'static>,
 }
 
+/// What the files of a section would say to a listener that started now: why it could not, or what senders will object to.
+pub fn problems(config: &TlsConfig, clock: &Clock) -> Vec<String> {
+    let now = unix_time(clock);
+    match Loaded::read(config, clock) {
+        Ok(loaded) => loaded.untimely(now).into_iter().chain(loaded.flaws(now)).collect(),
+        Err(problem) => vec![problem],
+    }
+}
+
 impl TlsServer {
     /// Reads the files.
     ///

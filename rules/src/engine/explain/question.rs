@@ -4,7 +4,7 @@
 
 use record::FormatSet;
 
-use crate::condition::nearest::nearest;
+use crate::condition::nearest::{did_you_mean, nearest};
 use crate::engine::join_key;
 use crate::rule::Rule;
 use crate::{Question, QuestionError, RuleSet};
@@ -44,6 +44,14 @@ fn canonical(rule: &Rule, formats: &FormatSet, given: &[String]) -> Result<Vec<S
         let (place, value) = match named {
             Some(named) => named,
             None => {
+                if let Some(name) = misnamed(text, rule, formats, &names) {
+                    let near = did_you_mean(name, names.iter().copied());
+                    let by = wanted(&names);
+                    return fail(format!(
+                        "`{name}` is no field of the key{near}; `{}` {by}; a value with `=` in it needs its field's name too",
+                        rule.alert
+                    ));
+                }
                 while values.get(next).is_some_and(Option::is_some) {
                     next += 1;
                 }
@@ -78,6 +86,15 @@ fn canonical(rule: &Rule, formats: &FormatSet, given: &[String]) -> Result<Vec<S
         }
     }
     Ok(texts)
+}
+
+/// The name in `name=value` that was meant as a field and is none of the key: of another, or nearly.
+fn misnamed<'t>(text: &'t str, rule: &Rule, formats: &FormatSet, names: &[&str]) -> Option<&'t str> {
+    let (name, _) = text.split_once('=')?;
+    let name = name.trim();
+    let meant =
+        formats.get(rule.format).column(name).is_some() || nearest(name, names.iter().copied()).is_some();
+    (meant && !names.is_empty()).then_some(name)
 }
 
 fn wanted(names: &[&str]) -> String {
