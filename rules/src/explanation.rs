@@ -69,7 +69,7 @@ pub struct EpisodeTimes {
 /// What held an alert back, or keeps it from being told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gate {
-    /// Which: `count`, `distinct`, `min_total`, `bound`, `covered`, `hours`, `expected`, `learn`, `for`,
+    /// Which: `count`, `distinct`, `min_total`, `bound`, `covered`, `hours`, `expected`, `learn`, `members`, `for`,
     /// `keep_firing_for`, `shadow`, `undecided`.
     pub gate: &'static str,
     /// In words, with its numbers.
@@ -102,6 +102,36 @@ pub struct Looked {
     pub until: InstantMs,
 }
 
+/// An alert of a rule that a composite names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamedAlert {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Where it is at the instant that was asked for; `inactive`: the last one, which was over by then.
+    pub state: State,
+    /// Its times.
+    #[serde(flatten)]
+    pub times: EpisodeTimes,
+    /// Its reason in words, at its worst.
+    pub text: String,
+}
+
+/// A name in a composite's expression, for the combination and the instant that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameState {
+    /// The name.
+    pub name: String,
+    /// Whether an alert of it that has the combination fires.
+    pub holds: bool,
+    /// Since when it is so; `None`: none has fired in all that was read.
+    #[serde(serialize_with = "maybe_instant")]
+    pub since: Option<InstantMs>,
+    /// Its alerts that are pending or firing; where there is none the last that was over. At most 100.
+    pub alerts: Vec<NamedAlert>,
+    /// How many they are.
+    pub alerts_count: u64,
+}
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -132,8 +162,14 @@ pub struct Explanation {
     pub window: Option<Looked>,
     /// Things of the key that are, were or will be bad near the instant; at most 100.
     pub things: Vec<ThingSpan>,
+    /// `composite`: the expression; empty for other kinds.
+    pub expr: String,
+    /// `composite`: each name of the expression and what made it so; empty for other kinds.
+    pub names: Vec<NameState>,
     /// The episode that is on.
     pub episode: Option<EpisodeTimes>,
+    /// The episode was on where the reading began, and nothing earlier was read: it may be older than `active_at` says.
+    pub may_be_older: bool,
     /// The last one that was over by then.
     pub before: Option<EpisodeTimes>,
     /// The next one.
@@ -144,7 +180,7 @@ pub struct Explanation {
     /// Positions of the key's matches in the window (of kinds without one: of its last matches), oldest first; the last
     /// 1,000.
     pub records: Vec<Lsn>,
-    /// Matches of the key in all that was read.
+    /// Matches of the key in all that was read; of `composite` alerts of the named rules that have the combination.
     pub matches: u64,
     /// How many other keys had a match in all that was read (counted to 10,000).
     pub other_keys: usize,

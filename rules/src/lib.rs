@@ -28,7 +28,8 @@ pub use engine::{
     SnapshotError, ended_with_its_rule,
 };
 pub use explanation::{
-    EpisodeTimes, Explanation, Gate, Looked, Question, QuestionError, SeenKey, State, ThingSpan,
+    EpisodeTimes, Explanation, Gate, Looked, NameState, NamedAlert, Question, QuestionError, SeenKey, State,
+    ThingSpan,
 };
 pub use index::{Hit, RuleIndex};
 pub use merge::{Coordinator, Partial, PartialError, Worker, WorkerName};

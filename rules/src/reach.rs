@@ -2,6 +2,8 @@
 //!
 //! Refuses to know: what is read, and from where.
 
+use std::collections::HashMap;
+
 use crate::RuleSet;
 use crate::rule::{Expect, Kind, Rule, Spike, ThingKind, Things};
 
@@ -24,18 +26,23 @@ pub struct Reach {
 impl RuleSet {
     /// That of a rule; `None`: there is no such rule.
     pub fn reach(&self, alert: &str) -> Option<Reach> {
-        let rule = self.rules.iter().find(|rule| *rule.alert == *alert)?;
-        let own = reach(rule);
-        if rule.kind.name() != "composite" {
-            return Some(own);
+        let place = self.position(alert)?;
+        let kept = self.hangs_on(place);
+        let own = |at: &usize| (*at, reach(&self.rules[*at]));
+        let mut known: HashMap<usize, Reach> = kept.iter().map(own).collect();
+        for &at in self.composites.iter().filter(|&&at| kept.contains(&(at as usize))) {
+            let at = at as usize;
+            let (Kind::Composite(composite), own) = (&self.rules[at].kind, known[&at]) else { continue };
+            // It looks at the alerts of others, and they at records or at others again.
+            let members = composite.members.iter().filter_map(|&member| known.get(&(member as usize)));
+            let whole = members.fold(own, |sum, member| Reach {
+                back_ms: sum.back_ms.max(own.back_ms.saturating_add(member.back_ms)),
+                ahead_ms: sum.ahead_ms.max(own.ahead_ms.saturating_add(member.ahead_ms)),
+                lateness_ms: sum.lateness_ms.max(member.lateness_ms),
+            });
+            known.insert(at, whole);
         }
-        // It looks at the alerts of others, and they at records.
-        let others = self.rules.iter().map(reach);
-        Some(others.fold(own, |sum, other| Reach {
-            back_ms: sum.back_ms.max(own.back_ms.saturating_add(other.back_ms)),
-            ahead_ms: sum.ahead_ms.max(own.ahead_ms.saturating_add(other.ahead_ms)),
-            lateness_ms: sum.lateness_ms.max(other.lateness_ms),
-        }))
+        known.get(&place).copied()
     }
 }
 

@@ -4,10 +4,12 @@
 
 use chrono_tz::Tz;
 use dashboards::{ExplainAnswer, times};
-use rules::{EpisodeTimes, Explanation, State};
+use rules::{EpisodeTimes, Explanation, NameState, NamedAlert, State};
 
 use crate::backtest::Cut;
 
+/// Alerts of a name listed.
+const ALERTS_MAX: usize = 5;
 /// Things listed.
 const THINGS_MAX: usize = 20;
 
@@ -50,6 +52,12 @@ fn facts(told: &Explanation, cut: Option<Cut>, zone: Tz) -> Vec<(String, String)
     if !told.decided {
         add("Not settled yet", "the numbers are those of the last instant that is".to_owned());
     }
+    if told.may_be_older {
+        add("Perhaps older", "the alert was on already where the reading began".to_owned());
+    }
+    for name in &told.names {
+        add(&name.name, named(name, zone));
+    }
     if let Some(looked) = &told.window {
         let (from, until) = (times::full(looked.from, zone), times::full(looked.until, zone));
         add("Window", format!("{from} until {until}"));
@@ -68,7 +76,9 @@ fn facts(told: &Explanation, cut: Option<Cut>, zone: Tz) -> Vec<(String, String)
     if let Some(after) = &told.after {
         add("The alert after", episode(after, zone));
     }
-    add("Matches of this key read", told.matches.to_string());
+    let what =
+        if told.names.is_empty() { "Matches of this key read" } else { "Alerts of this combination read" };
+    add(what, told.matches.to_string());
     if let Some(lsns) = told.records.first().zip(told.records.last()) {
         add("Their positions", format!("LSN {} to {}, {} of them", lsns.0, lsns.1, told.records.len()));
     }
@@ -77,6 +87,24 @@ fn facts(told: &Explanation, cut: Option<Cut>, zone: Tz) -> Vec<(String, String)
         add("Did you mean", key.clone());
     }
     facts
+}
+
+/// A name of a composite's expression: what it is, since when, and by which alerts.
+fn named(name: &NameState, zone: Tz) -> String {
+    let is = if name.holds { "true" } else { "false" };
+    let since = match name.since {
+        Some(since) => format!(" since {}", times::full(since, zone)),
+        None => ": it has not fired in what was read".to_owned(),
+    };
+    let alert = |alert: &NamedAlert| {
+        let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
+        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        format!("; {{{}}} {}: {}", labels.join(", "), episode(&alert.times, zone), alert.text)
+    };
+    let alerts: String = name.alerts.iter().take(ALERTS_MAX).map(alert).collect();
+    let hidden = name.alerts_count.saturating_sub(ALERTS_MAX as u64);
+    let more = if hidden > 0 { format!("; and {hidden} more") } else { String::new() };
+    format!("{is}{since}{alerts}{more}")
 }
 
 fn episode(episode: &EpisodeTimes, zone: Tz) -> String {

@@ -3,27 +3,24 @@
 //! Over files, or over what a node has stored; for the pages too, within bounds. Refuses to know: how a rule is judged,
 //! how records are kept.
 
+mod past;
 mod show;
 
 use std::io::Write;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
 use record::{FormatSet, InstantMs};
-use rules::{Engine, Explanation, Question, QuestionError, Reach, RuleSet, SeenKey, State};
+use rules::{Engine, Explanation, Question, QuestionError, RuleSet, SeenKey, State};
 
+use self::past::{Answer, Past};
 use crate::backtest::{Bounds, Cut, FileReader};
-use crate::clock::{self, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::output;
 use crate::progress_bar::ProgressBar;
-use crate::stored::{Stored, Time};
-
-/// How much is read behind the instant, to say what became of the alert.
-const AHEAD_MS: i64 = 600_000;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -75,16 +72,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         _ => args.key.clone(),
     };
     let question = Question { alert: args.rule.clone(), key, at_ms };
-    let mut engine = Engine::for_explain(&rules, Arc::clone(&formats), &question)?;
-    let known_ms = args.read(&mut engine, &config, &rules, &formats, at_ms)?;
+    let (told, seen) = args.ask(&config, &rules, &formats, &question)?;
     let mut out = output::stdout();
     if names_no_key {
-        show::keys(&engine.seen_keys(), &args.rule, args.json, config.zone, &mut out)?;
+        show::keys(&seen, &args.rule, args.json, config.zone, &mut out)?;
         out.flush()?;
         return Ok(ExitCode::from(crate::cli::EXIT_WRONG_USE));
     }
-    let seen = engine.seen_keys();
-    let told = engine.explain(known_ms).ok_or_else(|| anyhow!("the engine was not asked"))?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&told)?)?;
     } else {
@@ -96,18 +90,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// Judges what is to be read; up to which instant all records are known, if that is more than the records say.
-    fn read(
+    /// The answer, and the keys that were seen.
+    fn ask(
         &self,
-        engine: &mut Engine,
         config: &Config,
         rules: &RuleSet,
         formats: &Arc<FormatSet>,
-        at_ms: InstantMs,
-    ) -> Result<Option<InstantMs>> {
+        question: &Question,
+    ) -> Result<Answer> {
+        let mut engine = Engine::for_explain(rules, Arc::clone(formats), question)?;
         let mut bar = ProgressBar::start();
-        let (mut records, mut ignored) = (0, Vec::new());
+        let mut records = 0;
         if !self.file.is_empty() {
+            let mut ignored = Vec::new();
             let mut reader = FileReader::new(&self.file);
             reader.read(&self.file, formats, &mut |batch, share| {
                 records += batch.rows.len() as u64;
@@ -116,32 +111,35 @@ impl Args {
                 bar.show(share.passed, share.total, records);
             })?;
             bar.end();
-            return Ok(None);
+            return answered(&mut engine, None);
         }
-        let reach = reach(rules, &self.rule)?;
-        let mut range = around(reach, at_ms);
+        let mut from_ms = None;
         if let Some(from) = &self.from {
-            range.start = dashboards::times::parse(from, config.zone).map_err(|e| anyhow!("--from: {e}"))?;
-            ensure!(range.start <= at_ms, "--from is not before --at");
+            let from = dashboards::times::parse(from, config.zone).map_err(|e| anyhow!("--from: {e}"))?;
+            ensure!(from <= question.at_ms, "--from is not before --at");
+            from_ms = Some(from);
         }
-        let mut stored = Stored::new(config, formats, range.clone(), Time::AsReceived, clock::now_ms());
-        stored.read(&mut |batch, share| {
+        let mut past = Past::new(config, rules, formats, question)?;
+        let (told, _) = past.ask(engine, from_ms, &mut |batch, share| {
             records += batch.rows.len() as u64;
-            engine.judge(batch, &mut ignored);
-            ignored.clear();
             bar.show(share.passed, share.total, records);
             true
         })?;
         bar.end();
-        let Some((first, _)) = stored.held_ms() else { anyhow::bail!("nothing is stored yet") };
-        if first > range.start {
+        let Some((first, _)) = past.held_ms else { anyhow::bail!("nothing is stored yet") };
+        if first > past.begins_ms {
             output::note(&format!(
                 "stored records begin at {}: what came before is not known",
                 record::rfc3339_ms(first)
             ));
         }
-        Ok(known(&stored, reach, &range))
+        Ok(told)
     }
+}
+
+fn answered(engine: &mut Engine, known_ms: Option<InstantMs>) -> Result<Answer> {
+    let told = engine.explain(known_ms).ok_or_else(|| anyhow!("the engine was not asked"))?;
+    Ok((told, engine.seen_keys()))
 }
 
 /// What came of a question of the pages.
@@ -165,42 +163,19 @@ pub(crate) fn explain_stored(
     bounds: Bounds,
 ) -> Result<Explained> {
     let formats = Arc::new(config.formats()?);
-    let asked = Engine::for_explain(rules, Arc::clone(&formats), question);
-    let mut engine = match asked {
+    let engine = match Engine::for_explain(rules, Arc::clone(&formats), question) {
         Ok(engine) => engine,
         Err(error) => return Ok(Explained::Refused(error)),
     };
-    let reach = reach(rules, &question.alert)?;
-    let range = around(reach, question.at_ms);
-    let mut stored = Stored::new(config, &formats, range.clone(), Time::AsReceived, clock::now_ms());
-    let (watch, mut ignored) = (Stopwatch::start(), Vec::new());
+    let watch = Stopwatch::start();
     let (mut records, mut cut) = (0, None);
-    stored.read(&mut |batch, _| {
+    let mut past = Past::new(config, rules, &formats, question)?;
+    let ((told, _), is_whole) = past.ask(engine, None, &mut |batch, _| {
         records += batch.rows.len() as u64;
-        engine.judge(batch, &mut ignored);
-        ignored.clear();
         cut = bounds.cut(records, watch.elapsed_ms());
         cut.is_none()
     })?;
-    let known_ms = if cut.is_none() { known(&stored, reach, &range) } else { None };
-    let told = engine.explain(known_ms).ok_or_else(|| anyhow!("the engine was not asked"))?;
-    Ok(Explained::Told(Box::new(told), cut))
-}
-
-fn reach(rules: &RuleSet, alert: &str) -> Result<Reach> {
-    rules.reach(alert).ok_or_else(|| anyhow!("no rule is called `{alert}`"))
-}
-
-/// The event times that are read for an instant.
-fn around(reach: Reach, at_ms: InstantMs) -> Range<InstantMs> {
-    at_ms.saturating_sub(reach.back_ms)..at_ms.saturating_add(reach.ahead_ms.saturating_add(AHEAD_MS))
-}
-
-/// Up to where the node has passed time, as far as the range goes: where nothing came, nothing came.
-fn known(stored: &Stored, reach: Reach, range: &Range<InstantMs>) -> Option<InstantMs> {
-    let highest = stored.held_ms().map(|(_, last)| last);
-    let passed = stored.passed_ms().max(highest)?;
-    Some(passed.saturating_sub(reach.lateness_ms).min(range.end))
+    Ok(Explained::Told(Box::new(told), cut.filter(|_| !is_whole)))
 }
 
 /// `field=value field=value`.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use chrono_tz::Tz;
 use dashboards::times;
 use record::InstantMs;
-use rules::{EpisodeTimes, Explanation, SeenKey, State};
+use rules::{EpisodeTimes, Explanation, NameState, NamedAlert, SeenKey, State};
 
 use super::pairs;
 use crate::output::visible;
@@ -17,6 +17,8 @@ use crate::progress_bar::grouped;
 const BUCKETS_MAX: usize = 30;
 /// Orders and values that are shown.
 const LISTED_MAX: usize = 3;
+/// Alerts of a name that are shown.
+const ALERTS_MAX: usize = 5;
 /// Things that are shown.
 const THINGS_MAX: usize = 12;
 /// Keys that are shown.
@@ -47,6 +49,7 @@ pub(super) fn explanation(
     page.state(told)?;
     page.numbers(told)?;
     page.gates(told)?;
+    page.names(told)?;
     page.buckets(told)?;
     page.things(told)?;
     page.samples(told)?;
@@ -73,6 +76,12 @@ impl<W: Write> Page<'_, W> {
         };
         let decided = if told.decided { "" } else { ", not decided: the records end before" };
         self.line("at", &format!("{} ({}): {state}{decided}", self.time(told.at), self.zone))?;
+        if told.may_be_older {
+            self.line(
+                "reading",
+                "began while this alert was on: it may be older; --from reads further back",
+            )?;
+        }
         for (name, times) in [("this alert", &told.episode), ("before", &told.before), ("after", &told.after)]
         {
             if let Some(times) = times {
@@ -131,6 +140,46 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
+    /// What a composite looked at.
+    fn names(&mut self, told: &Explanation) -> io::Result<()> {
+        if told.names.is_empty() {
+            return Ok(());
+        }
+        let is = if told.active { "true" } else { "false" };
+        self.line("expression", &format!("{} is {is}", told.expr))?;
+        for name in &told.names {
+            writeln!(self.out, "    {}", visible(&self.name(name)))?;
+            for alert in name.alerts.iter().take(ALERTS_MAX) {
+                writeln!(self.out, "      {}", visible(&self.named_alert(alert)))?;
+            }
+            let hidden = name.alerts_count.saturating_sub(ALERTS_MAX as u64);
+            if hidden > 0 {
+                writeln!(self.out, "      {hidden} more: --json")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, name: &NameState) -> String {
+        let since = name
+            .since
+            .map_or("has not fired in what was read".to_owned(), |at| format!("since {}", self.time(at)));
+        let is = if name.holds { "true " } else { "false" };
+        format!("{is}  {}  {since}", name.name)
+    }
+
+    fn named_alert(&self, alert: &NamedAlert) -> String {
+        let state = match alert.state {
+            State::Inactive => "over",
+            State::Pending => "pending",
+            State::Firing => "firing",
+        };
+        let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
+        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        let (labels, text) = (labels.join(" "), &alert.text);
+        [state, &labels, &self.episode(&alert.times), text].map(str::trim).join("  ")
+    }
+
     fn buckets(&mut self, told: &Explanation) -> io::Result<()> {
         let buckets = &told.reason.buckets;
         if buckets.is_empty() {
@@ -182,7 +231,12 @@ impl<W: Write> Page<'_, W> {
 
     fn never_seen(&mut self, told: &Explanation, seen: &[SeenKey]) -> io::Result<()> {
         let near = told.did_you_mean.as_ref().map_or(String::new(), |key| format!("; did you mean {key}?"));
-        self.line("no match", &format!("of this key in all that was read{near}"))?;
+        let (name, what) = if told.names.is_empty() {
+            ("no match", "of this key in all that was read")
+        } else {
+            ("no alert", "of the named rules has this combination in all that was read")
+        };
+        self.line(name, &format!("{what}{near}"))?;
         let keys: Vec<String> = seen.iter().filter(|key| key.matches > 0).map(pairs).collect();
         let keys: Vec<String> = keys.into_iter().filter(|key| !key.is_empty()).collect();
         self.line("keys seen", &listed(&keys))

@@ -14,11 +14,14 @@ use super::lines::Lines;
 use super::state::{Cause, Key, Memory, RuleState, Shape, Sighting};
 use super::{Engine, KEYS_MAX, fields};
 use crate::condition::nearest::nearest;
-use crate::explanation::{EpisodeTimes, SeenKey, State};
+use crate::explanation::{SeenKey, State};
 use crate::{Alert, Explanation, Question, QuestionError, Reason, RuleSet};
 
 mod gates;
+mod names;
 mod question;
+
+use names::Named;
 
 /// Keys that are remembered for suggestions.
 const SEEN_MAX: usize = 10_000;
@@ -110,7 +113,8 @@ impl Engine {
     }
 
     /// The answer, after all records. `known_to_ms`: up to this instant all records are known to have been read, though
-    /// none came; `None`: the end of a file decides. `None` if the engine was not made by [`Engine::for_explain`].
+    /// none came; `None`: the end of a file decides. `None` if the engine was not made by [`Engine::for_explain`]. To be
+    /// asked once.
     pub fn explain(&mut self, known_to_ms: Option<InstantMs>) -> Option<Explanation> {
         let rule = self.states.iter().position(|state| state.probe.is_some())?;
         if let Some(known_ms) = known_to_ms {
@@ -127,10 +131,17 @@ impl Engine {
                 state.look(&probe.key, at_ms, &self.lines)
             }
         };
-        Some(state.answer(&probe, found, is_decided, &alerts))
+        if let Some(named) = Named::of(state, &alerts) {
+            probe.seen = named.seen();
+            probe.matches = probe.seen.get(&probe.key).map_or(0, |(count, _)| *count);
+        }
+        let told = state.answer(&probe, found, is_decided, &alerts);
+        state.probe = Some(probe);
+        Some(told)
     }
 
-    /// The keys of the rule that was asked about which had a match, most matches first.
+    /// The keys of the rule that was asked about which had a match, most matches first; to be asked after
+    /// [`Engine::explain`].
     pub fn seen_keys(&self) -> Vec<SeenKey> {
         let asked = self.states.iter().find_map(|state| Some((state, state.probe.as_ref()?)));
         let Some((state, probe)) = asked else { return Vec::new() };
@@ -219,23 +230,24 @@ impl RuleState {
         let Found { at_ms, labels, active, reason, mut told } = found;
         let own: Vec<&Alert> =
             alerts.iter().map(|alert| &**alert).filter(|alert| alert.labels == labels).collect();
-        let is_on = |alert: &&&Alert| {
-            alert.active_ms <= probe.at_ms && alert.ended_ms.is_none_or(|ended| ended > probe.at_ms)
-        };
-        let on = own.iter().find(is_on);
-        let state = match on {
-            None => State::Inactive,
-            Some(alert) if alert.fired_ms.is_some_and(|fired| fired <= probe.at_ms) => State::Firing,
-            Some(_) => State::Pending,
-        };
-        let times = |alert: &&Alert| EpisodeTimes {
-            active_at: alert.active_ms,
-            fired_at: alert.fired_ms,
-            ended_at: alert.ended_ms,
-        };
+        let on = own.iter().find(|alert| names::state_at(alert, probe.at_ms) != State::Inactive);
+        let state = on.map_or(State::Inactive, |alert| names::state_at(alert, probe.at_ms));
+        let times = |alert: &&Alert| names::times(alert);
         let before = own.iter().rfind(|alert| alert.ended_ms.is_some_and(|ended| ended <= probe.at_ms));
         let after = own.iter().find(|alert| alert.active_ms > probe.at_ms);
         let (episode, before, after) = (on.map(times), before.map(times), after.map(times));
+        let (mut expr, mut of_names) = (String::new(), Vec::new());
+        if let (Some(named), Some(composite)) = (Named::of(self, alerts), self.composite()) {
+            let key = fields::split_key(&probe.key, self.settings.by.len());
+            let key: Vec<String> = key.into_iter().map(super::reason::shown).collect();
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
+            expr = composite.text.to_string();
+            of_names = named.at(&key, at_ms);
+            if !active {
+                let from = named.judged_from(&key).filter(|_| !key.is_empty());
+                told.gates = vec![self.members_gate(&expr, &of_names, at_ms, !key.is_empty(), from)];
+            }
+        }
         if !is_decided {
             told.gates.push(self.undecided(at_ms));
         }
@@ -260,7 +272,10 @@ impl RuleState {
             gates: told.gates,
             window,
             things: told.things,
+            expr,
+            names: of_names,
             episode,
+            may_be_older: false,
             before,
             after,
             history_start: self.history.start(),

@@ -36,7 +36,7 @@ mod volume;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use record::{FormatSet, InstantMs};
@@ -45,6 +45,8 @@ pub(crate) use kind::kinds;
 pub use lint::{LINTS, Lint, LintSpec};
 pub(crate) use template::fill;
 pub use test_file::{Placed, TestCase, TestExpect, TestFile, TestInput, TestState, TestText};
+
+use crate::rule::{Kind, Rule};
 
 /// A rule file as read by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub struct RuleInfo {
 /// Rules that were checked against the formats.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
-    pub(crate) rules: Vec<crate::rule::Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Positions of composites, each after those that it names.
     pub(crate) composites: Vec<u32>,
     infos: Vec<RuleInfo>,
@@ -143,15 +145,35 @@ impl RuleSet {
         self.rules.iter().position(|rule| *rule.alert == *alert)
     }
 
-    /// The rule at a place and those whose alerts it looks at, for somebody who asks about it alone.
+    /// The rule at a place and those on which it hangs, for somebody who asks about it alone.
     pub(crate) fn only(&self, place: usize) -> Self {
-        let looks_at_others = self.rules.get(place).is_some_and(|rule| rule.kind.name() == "composite");
-        if looks_at_others {
-            return self.clone();
+        let kept = self.hangs_on(place);
+        let moved = |at: &u32| kept.iter().position(|&old| old == *at as usize).map_or(0, |new| new as u32);
+        let mut rules: Vec<Rule> = kept.iter().map(|&at| self.rules[at].clone()).collect();
+        for rule in &mut rules {
+            if let Kind::Composite(composite) = &mut rule.kind {
+                composite.members.iter_mut().for_each(|at| *at = moved(at));
+                composite.leaves.iter_mut().for_each(|at| *at = moved(at));
+            }
         }
-        let one = place..(place + 1).min(self.rules.len());
-        let (rules, infos) = (self.rules[one.clone()].to_vec(), self.infos[one].to_vec());
-        Self { rules, composites: Vec::new(), infos }
+        let composites = self.composites.iter().filter(|&&at| kept.contains(&(at as usize)));
+        Self {
+            rules,
+            composites: composites.map(moved).collect(),
+            infos: kept.iter().map(|&at| self.infos[at].clone()).collect(),
+        }
+    }
+
+    /// Places of a rule and, of a composite, of all rules on which it hangs, ascending.
+    pub(crate) fn hangs_on(&self, place: usize) -> Vec<usize> {
+        let (mut known, mut open) = (BTreeSet::new(), vec![place]);
+        while let Some(at) = open.pop() {
+            let Some(rule) = self.rules.get(at).filter(|_| known.insert(at)) else { continue };
+            if let Kind::Composite(composite) = &rule.kind {
+                open.extend(composite.members.iter().map(|&member| member as usize));
+            }
+        }
+        known.into_iter().filter(|&at| at < self.rules.len()).collect()
     }
 
     /// How many rules there are.

@@ -12,7 +12,7 @@ use crate::streams::{self, Event, INTERVALS, START, arrival, event, expecting, l
 
 /// An expression over names, as the model evaluates it.
 #[derive(Debug, Clone)]
-enum Tree {
+pub(crate) enum Tree {
     Name(usize),
     Not(Box<Tree>),
     All(Box<Tree>, Box<Tree>),
@@ -58,24 +58,24 @@ fn tree(names: usize) -> impl Strategy<Value = Tree> {
 }
 
 #[derive(Debug, Clone)]
-struct Composite {
+pub(crate) struct Composite {
     tree: Tree,
-    on: bool,
+    pub(crate) on: bool,
     pending_for: i64,
     keep_firing_for: i64,
     settle: i64,
 }
 
 #[derive(Debug, Clone)]
-struct Set {
-    text: String,
-    span: i64,
+pub(crate) struct Set {
+    pub(crate) text: String,
+    pub(crate) span: i64,
     least_lateness: i64,
     /// The first is A2, over A0 and A1; the second A3, over all before it.
-    composites: Vec<Composite>,
+    pub(crate) composites: Vec<Composite>,
 }
 
-fn set() -> impl Strategy<Value = Set> {
+pub(crate) fn set() -> impl Strategy<Value = Set> {
     let wait = || prop_oneof![2 => Just(0i64), 1 => 0..5_000i64];
     let composite = move |names| {
         (tree(names), any::<bool>(), wait(), wait(), wait()).prop_map(
@@ -122,7 +122,7 @@ fn set() -> impl Strategy<Value = Set> {
     })
 }
 
-fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
+pub(crate) fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
     let formats = Arc::new(FormatSet::shipped(chrono_tz::Asia::Shanghai));
     let text = format!("{INTERVALS}groups:\n  - name: g\n    rules:\n{rules}");
     let files = [RuleFile { name: "r.yaml".into(), text: text.clone() }];
@@ -130,7 +130,7 @@ fn load(rules: &str) -> (Arc<RuleSet>, Arc<FormatSet>) {
     (Arc::new(rules), formats)
 }
 
-fn batch(formats: &Arc<FormatSet>, events: &[Event]) -> Batch {
+pub(crate) fn batch(formats: &Arc<FormatSet>, events: &[Event]) -> Batch {
     let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, None);
     let mut batch = Batch::default();
     let source = batch.source_index(&Arc::from("file"));
@@ -231,7 +231,7 @@ fn check_model(set: &Set, events: &[Event], alerts: &[Arc<Alert>]) -> Result<usi
     Ok(found)
 }
 
-fn streams_of(set: impl Strategy<Value = Set>) -> impl Strategy<Value = (Set, Vec<Event>)> {
+pub(crate) fn streams_of(set: impl Strategy<Value = Set>) -> impl Strategy<Value = (Set, Vec<Event>)> {
     set.prop_flat_map(|set| {
         let span = set.span;
         (Just(set), prop::collection::vec(event(span), 1..60))

@@ -6,17 +6,17 @@ use proptest::prelude::*;
 use record::{Batch, FormatSet};
 use rules::{Alert, Engine, Explanation, Question, QuestionError, RuleSet, State};
 
-use crate::{streams, things};
+use crate::{composite, streams, things};
 
 /// What is explained, and what a backtest over the same records tells.
 fn both(
     rules: &Arc<RuleSet>,
     formats: &Arc<FormatSet>,
     batch: &Batch,
-    key: &[String],
+    (alert, key): (&str, &[String]),
     at_ms: i64,
 ) -> (Explanation, Vec<Arc<Alert>>) {
-    let question = Question { alert: "A".to_owned(), key: key.to_vec(), at_ms };
+    let question = Question { alert: alert.to_owned(), key: key.to_vec(), at_ms };
     let asked = Engine::for_explain(rules, Arc::clone(formats), &question);
     let mut asked = asked.unwrap_or_else(|error| panic!("{error}"));
     asked.judge(batch, &mut Vec::new());
@@ -34,7 +34,12 @@ fn check(
     at_ms: i64,
 ) -> Result<(), TestCaseError> {
     let key = if by_channel { vec![channel.to_owned()] } else { Vec::new() };
-    let (told, alerts) = both(rules, formats, batch, &key, at_ms);
+    let (told, alerts) = both(rules, formats, batch, ("A", &key), at_ms);
+    agree(&told, &alerts, at_ms)
+}
+
+/// The state and the alerts are those of the backtest, and what is told fits together.
+fn agree(told: &Explanation, alerts: &[Arc<Alert>], at_ms: i64) -> Result<(), TestCaseError> {
     let of_key: Vec<&Arc<Alert>> = alerts.iter().filter(|alert| alert.labels == told.labels).collect();
     let on = of_key
         .iter()
@@ -44,13 +49,15 @@ fn check(
         Some(alert) if alert.fired_ms.is_some_and(|fired| fired <= at_ms) => State::Firing,
         Some(_) => State::Pending,
     };
-    let shown = serde_json::to_string_pretty(&told).expect("it can be written");
+    let shown = serde_json::to_string_pretty(told).expect("it can be written");
     prop_assert_eq!(told.state, expected, "{}", shown);
-    prop_assert_eq!(told.episode.as_ref().map(|e| e.active_at), on.map(|alert| alert.active_ms), "{}", shown);
     let before = of_key.iter().rfind(|alert| alert.ended_ms.is_some_and(|ended| ended <= at_ms));
-    prop_assert_eq!(told.before.as_ref().map(|e| e.ended_at), before.map(|alert| alert.ended_ms));
     let after = of_key.iter().find(|alert| alert.active_ms > at_ms);
-    prop_assert_eq!(told.after.as_ref().map(|e| e.active_at), after.map(|alert| alert.active_ms));
+    for (told, alert) in [(&told.episode, on), (&told.before, before), (&told.after, after)] {
+        let told = told.as_ref().map(|e| (e.active_at, e.fired_at, e.ended_at));
+        let alert = alert.map(|alert| (alert.active_ms, alert.fired_ms, alert.ended_ms));
+        prop_assert_eq!(told, alert, "{}", shown);
+    }
     // Who is active is on, and who is on is active or kept on; who is not on says why.
     if told.decided {
         prop_assert!(!told.active || told.state != State::Inactive, "{}", shown);
@@ -137,6 +144,160 @@ proptest! {
     }
 }
 
+/// The names of a composite are what the alerts of the backtest make them.
+fn check_names(
+    told: &Explanation,
+    alerts: &[Arc<Alert>],
+    channel: Option<&str>,
+    at_ms: i64,
+) -> Result<(), TestCaseError> {
+    let at_ms = if told.decided { at_ms } else { return Ok(()) };
+    for name in &told.names {
+        let of_name = |alert: &&Arc<Alert>| {
+            let has = alert.labels.get("channel").map_or("", String::as_str);
+            alert.labels["alertname"] == name.name && channel.is_none_or(|channel| channel == has)
+        };
+        let own: Vec<&Arc<Alert>> = alerts.iter().filter(of_name).collect();
+        let fires = |at: i64| {
+            let is_on = |alert: &&Arc<Alert>| {
+                alert.fired_ms.is_some_and(|fired| fired <= at)
+                    && alert.ended_ms.is_none_or(|ended| at < ended)
+            };
+            own.iter().copied().any(|alert| is_on(&alert))
+        };
+        prop_assert_eq!(name.holds, fires(at_ms), "{:?}", name);
+        match name.since {
+            None => prop_assert!(!own.iter().any(|alert| alert.fired_ms.is_some_and(|at| at <= at_ms))),
+            Some(since) => {
+                prop_assert!(fires(since) == name.holds && fires(since - 1) != name.holds, "{:?}", name);
+                let changes = own.iter().flat_map(|alert| [alert.fired_ms, alert.ended_ms]).flatten();
+                let mut later = changes.filter(|&at| at > since && at <= at_ms);
+                prop_assert!(later.all(|at| fires(at) == name.holds), "{:?}", name);
+            }
+        }
+        let firing = name.alerts.iter().filter(|alert| alert.state == State::Firing).count();
+        prop_assert_eq!(firing > 0, name.holds, "{:?}", name);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn composites_over_kinds(
+        (set, events) in composite::streams_of(composite::set()),
+        channel in prop_oneof![4 => Just("GHT"), 2 => Just("UMP"), 1 => Just(""), 1 => Just("never")],
+        instants in prop::collection::vec((0..1_300i64, any::<bool>()), 1..6),
+    ) {
+        let events = streams::arrival(events, &[0], 1);
+        let (rules, formats) = composite::load(&set.text);
+        let batch = composite::batch(&formats, &events);
+        for (share, on_second) in instants {
+            let offset = share * set.span / 1_000 - set.span / 10;
+            let offset = if on_second { offset.div_euclid(1_000) * 1_000 } else { offset };
+            for (name, composite) in ["A2", "A3"].into_iter().zip(&set.composites) {
+                let channel = Some(channel).filter(|_| composite.on);
+                let key: Vec<String> = channel.iter().map(|channel| (*channel).to_owned()).collect();
+                let at_ms = streams::START + offset;
+                let (told, alerts) = both(&rules, &formats, &batch, (name, &key), at_ms);
+                agree(&told, &alerts, at_ms)?;
+                check_names(&told, &alerts, channel, at_ms)?;
+            }
+        }
+    }
+}
+
+/// What is said of a composite by label: the sentence, and each name with its alerts.
+fn composite_told(expr: &str, key: &str, offset: i64) -> String {
+    let rules = format!(
+        "      - {{alert: Trouble, kind: frequency, where: 'response_code == \"NET_ERR\"', by: [channel], count: 2, within: 3s}}
+      - {{alert: Window, kind: any, where: 'response_code == \"9999\"', by: [channel], resolve_after: 4s, for: 1s}}
+      - {{alert: C, kind: composite, expr: '{expr}', on: [channel], for: 1s, keep_firing_for: 2s}}
+"
+    );
+    let event = |offset, code, channel| streams::Event { offset, code, channel, merchant: "M1" };
+    let events = [
+        event(500, "NET_ERR", "GHT"),
+        event(1_500, "NET_ERR", "GHT"),
+        event(2_200, "9999", "GHT"),
+        event(2_300, "9999", "UMP"),
+        event(20_500, "", ""),
+    ];
+    let (rules, formats) = composite::load(&rules);
+    let batch = composite::batch(&formats, &events);
+    let question = ("C", &[key.to_owned()][..]);
+    let (told, _) = both(&rules, &formats, &batch, question, streams::START + offset);
+    let ms = |at: Option<i64>| at.map_or("-".to_owned(), |at| (at - streams::START).to_string());
+    let mut lines = vec![told.text.clone()];
+    for name in &told.names {
+        lines.push(format!("  {} {} since {}", name.name, name.holds, ms(name.since)));
+        for alert in &name.alerts {
+            let times = &alert.times;
+            let at = [Some(times.active_at), times.fired_at, times.ended_at].map(ms).join(" ");
+            lines.push(format!("    {:?} {at} {}", alert.state, alert.text));
+        }
+    }
+    lines.push(format!("  {} alerts, {} others {:?}", told.matches, told.other_keys, told.did_you_mean));
+    lines.join("\n")
+}
+
+#[test]
+fn a_composite_says_name_by_name_what_it_looked_at() {
+    let of = |expr: &str, key: &str, offset: i64| composite_told(expr, key, offset);
+    let found = [
+        of("Trouble && !Window", "GHT", 500),
+        of("Trouble && !Window", "GHT", 1_500),
+        of("Trouble && !Window", "channel=GHT", 2_500),
+        of("Trouble && !Window", "GHT", 3_500),
+        of("Trouble && !Window", "GHT", 19_000),
+        of("Trouble && !Window", "", 3_000),
+        of("Trouble || Window", "UMP", 4_000),
+        of("Trouble && !Window", "GHTT", 3_000),
+    ];
+    expect_test::expect![[r#"
+        did not fire: Trouble && !Window: no named alert has had this combination until 2016-07-22 18:00:01.000
+          Trouble false since -
+          Window false since -
+          2 alerts, 1 others None
+        did not fire yet, pending: Trouble && !Window: Trouble{channel=GHT}; active since 2016-07-22 18:00:01.000, fires at 2016-07-22 18:00:02.000 if it stays so (for: 1s)
+          Trouble true since 1000
+            Firing 1000 1000 3000 2 in 3s of at least 2
+          Window false since -
+          2 alerts, 1 others None
+        fired at 2016-07-22 18:00:02.000: Trouble && !Window: Trouble{channel=GHT}
+          Trouble true since 1000
+            Firing 1000 1000 3000 2 in 3s of at least 2
+          Window false since -
+            Pending 2000 3000 6000 1 in the last 4s
+          2 alerts, 1 others None
+        fired at 2016-07-22 18:00:02.000: Trouble && !Window: Window{channel=GHT} (no longer active, kept on for 2s, until 2016-07-22 18:00:05.000)
+          Trouble false since 3000
+            Inactive 1000 1000 3000 2 in 3s of at least 2
+          Window true since 3000
+            Firing 2000 3000 6000 1 in the last 4s
+          2 alerts, 1 others None
+        did not fire: Trouble && !Window is false: Trouble is false since 2016-07-22 18:00:03.000; Window is false since 2016-07-22 18:00:06.000
+          Trouble false since 3000
+            Inactive 1000 1000 3000 2 in 3s of at least 2
+          Window false since 6000
+            Inactive 2000 3000 6000 1 in the last 4s
+          2 alerts, 1 others None
+        did not fire: Trouble && !Window: no named alert has had this combination
+          Trouble false since -
+          Window false since -
+          0 alerts, 2 others None
+        fired at 2016-07-22 18:00:04.000: Trouble || Window: Window{channel=UMP}
+          Trouble false since -
+          Window true since 3000
+            Firing 2000 3000 6000 1 in the last 4s
+          1 alerts, 1 others None
+        did not fire: Trouble && !Window: no named alert has had this combination
+          Trouble false since -
+          Window false since -
+          0 alerts, 2 others Some("channel=GHT")"#]].assert_eq(&found.join("\n"));
+}
+
 /// Twelve errors within twelve seconds on GHT, two on UMP.
 fn scene(text: &str) -> (Arc<RuleSet>, Arc<FormatSet>, Batch) {
     let event = |offset: i64, channel, code| streams::Event { offset, code, channel, merchant: "M1" };
@@ -149,7 +310,7 @@ fn scene(text: &str) -> (Arc<RuleSet>, Arc<FormatSet>, Batch) {
 
 fn sentence(text: &str, key: &str, offset: i64) -> String {
     let (rules, formats, batch) = scene(text);
-    both(&rules, &formats, &batch, &[key.to_owned()], streams::START + offset).0.text
+    both(&rules, &formats, &batch, ("A", &[key.to_owned()]), streams::START + offset).0.text
 }
 
 #[test]
@@ -196,7 +357,7 @@ fn the_sentence_answers() {
 fn a_key_that_was_never_seen_is_told_from_the_nearest() {
     let frequency = "        kind: frequency\n        count: 10\n        within: 20s\n";
     let (rules, formats, batch) = scene(frequency);
-    let (told, _) = both(&rules, &formats, &batch, &["channel=GHTT".to_owned()], streams::START);
+    let (told, _) = both(&rules, &formats, &batch, ("A", &["channel=GHTT".to_owned()]), streams::START);
     assert_eq!(told.did_you_mean.as_deref(), Some("channel=GHT"));
     assert_eq!((told.matches, told.other_keys), (0, 2));
 }

@@ -10,11 +10,13 @@ use crate::engine::reason::shown;
 use crate::engine::state::{Memory, RuleState, Shape};
 use crate::engine::things::ThingRule;
 use crate::engine::window::{Decides, Tally, Window};
-use crate::explanation::{Explanation, Gate, Looked, State, ThingSpan};
+use crate::explanation::{Explanation, Gate, Looked, NameState, State, ThingSpan};
 use crate::rule::{Kind, ThingKind, Things};
 
 /// Steps and things that are listed.
 const LISTED_MAX: usize = 100;
+/// Names of an expression that a sentence lists.
+const NAMES_MAX: usize = 8;
 /// Short steps that a sentence names.
 const NAMED_MAX: usize = 5;
 
@@ -60,8 +62,8 @@ impl RuleState {
                     told.gates = self.thing_gates(at_ms, reason);
                 }
             }
-            Shape::Composite if active => {}
-            Shape::Composite => told.gates = vec![gate("members", reason.text.clone())],
+            // Told from the alerts of the named rules, when all of them are there.
+            Shape::Composite => {}
         }
         told
     }
@@ -200,6 +202,39 @@ impl RuleState {
         spans
     }
 
+    /// Why an expression does not hold, name by name; `from`: since when a combination of labels is judged.
+    pub(super) fn members_gate(
+        &self,
+        expr: &str,
+        names: &[NameState],
+        at_ms: InstantMs,
+        by_labels: bool,
+        from: Option<InstantMs>,
+    ) -> Gate {
+        match from {
+            None if by_labels => {
+                return gate("members", format!("{expr}: no named alert has had this combination"));
+            }
+            Some(from) if at_ms < from => {
+                let from = self.time(from);
+                let text = format!("{expr}: no named alert has had this combination until {from}");
+                return gate("members", text);
+            }
+            _ => {}
+        }
+        let of_name = |name: &NameState| {
+            let is = if name.holds { "true" } else { "false" };
+            match name.since {
+                Some(since) => format!("{} is {is} since {}", name.name, self.time(since)),
+                None => format!("{} is {is}, it has not fired", name.name),
+            }
+        };
+        let told: Vec<String> = names.iter().take(NAMES_MAX).map(of_name).collect();
+        let more = names.len().saturating_sub(NAMES_MAX);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        gate("members", format!("{expr} is false: {}{more}", told.join("; ")))
+    }
+
     /// The verdict of the instant is not known.
     pub(super) fn undecided(&self, known_ms: InstantMs) -> Gate {
         gate("undecided", format!("the records end before it; told is the state at {}", self.time(known_ms)))
@@ -239,7 +274,7 @@ impl RuleState {
     /// One sentence.
     pub(super) fn sentence(&self, told: &Explanation) -> String {
         let is_on = told.state != State::Inactive;
-        let of_now = |gate: &&Gate| !is_on || !["count", "distinct"].contains(&gate.gate);
+        let of_now = |gate: &&Gate| !is_on || !["count", "distinct", "members"].contains(&gate.gate);
         let why: Vec<&str> = told.gates.iter().filter(of_now).map(|gate| gate.text.as_str()).collect();
         match (told.state, &told.episode) {
             (State::Firing, Some(episode)) => {
