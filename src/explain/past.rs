@@ -63,13 +63,13 @@ impl<'a> Past<'a> {
         let at_ms = self.question.at_ms;
         let start_ms = from_ms.unwrap_or(at_ms.saturating_sub(self.reach.back_ms));
         let (mut told, mut is_whole) = self.read(engine, start_ms, watch)?;
-        for round in 0..ROUNDS_MAX {
+        for round in 0..=ROUNDS_MAX {
             let on = told.0.episode.as_ref().map(|episode| episode.active_at);
             let is_sure = |active_ms: InstantMs| active_ms >= self.begins_ms + self.reach.back_ms;
             let has_more = self.held_ms.is_some_and(|(first, _)| first < self.begins_ms);
             let Some(active_ms) = on.filter(|&active_ms| has_more && !is_sure(active_ms)) else { break };
             told.0.may_be_older = true;
-            if from_ms.is_some() || !is_whole || round + 1 == ROUNDS_MAX {
+            if from_ms.is_some() || !is_whole || round == ROUNDS_MAX {
                 break;
             }
             let further_ms = at_ms.saturating_sub((at_ms - self.begins_ms).saturating_mul(2));

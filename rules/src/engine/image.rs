@@ -45,6 +45,12 @@ impl RuleState {
             out.number(counts.things_dropped);
             out.number(counts.thing_records_dropped);
         }
+        if let Shape::Composite = self.shape {
+            for (_, _, key) in self.keys.iter() {
+                let Memory::Mix(mix) = &key.memory else { continue };
+                lines.extend(mix.lines(self.settings.samples));
+            }
+        }
         let kept = self.kept(lines);
         self.recent.write(&kept, out);
         self.keys.write(out, |_, key, out| self.write_key(key, &kept, out));

@@ -19,7 +19,7 @@ use crate::{Bucket, Reason, Sample};
 /// Orders and distinct values listed.
 pub(super) const LISTED_MAX: usize = 100;
 /// Matches looked through for orders and money; with more the numbers are at least so much.
-const MATCHES_MAX: usize = 10_000;
+pub(super) const MATCHES_MAX: usize = 10_000;
 /// Matches in a row from before the window (by more than the lateness) after which none inside is expected.
 pub(super) const OUTSIDE_MAX: usize = 64;
 /// Buckets listed.
@@ -35,6 +35,13 @@ impl RuleState {
     pub(super) fn is_worse(&self, slot: u32, at: InstantMs, told: &Reason) -> bool {
         let count = self.measure(slot, at);
         match self.shape_at(slot, at) {
+            // As many alerts, and more behind them.
+            Shape::Composite if count == told.count => {
+                let mut now = Reason::default();
+                self.tell_affected(self.shown_matches(slot, at), &Lines::default(), &mut now);
+                let money = |reason: &Reason| reason.amount.as_deref().and_then(|sum| money(sum.as_bytes()));
+                (now.orders_count, money(&now)) > (told.orders_count, money(told))
+            }
             Shape::Window(window @ Window { decides: Decides::Aggregate(rule), .. }) => {
                 let Some(Memory::Tally(tally)) = self.keys.get(slot).map(|key| &key.memory) else {
                     return false;
@@ -105,27 +112,40 @@ impl RuleState {
             threshold_row: row.map(|(number, row)| format!("{number} ({})", row.place)),
             ..Reason::default()
         };
-        let (from_ms, to_ms) = match (self.keys.get(slot).map(|key| &key.memory), shape) {
+        match (self.keys.get(slot).map(|key| &key.memory), shape) {
             (Some(Memory::Tally(tally)), Shape::Window(window)) => {
-                self.window_reason(window, tally, at, &mut reason)
+                self.window_reason(window, tally, at, &mut reason);
             }
             (Some(Memory::Run(run)), Shape::Run(rule)) => self.run_reason(rule, run, at, &mut reason),
-            (Some(Memory::Mix(mix)), _) => {
-                self.mix_reason(mix, at, &mut reason);
-                return reason;
-            }
-            (Some(Memory::Bad(bad)), Shape::Things(rule)) => {
-                let found = self.things_reason(rule, (slot, bad), at, &mut reason);
-                self.tell_affected(found, lines, &mut reason);
-                return reason;
-            }
+            (Some(Memory::Mix(mix)), _) => self.mix_reason(mix, at, &mut reason),
+            (Some(Memory::Bad(bad)), Shape::Things(rule)) => self.things_reason(rule, bad, at, &mut reason),
             _ => return reason,
-        };
-        self.affected(slot, from_ms, to_ms, lines, &mut reason);
+        }
+        self.tell_affected(self.shown_matches(slot, at), lines, &mut reason);
         reason
     }
 
-    fn window_reason(&self, window: Window, tally: &Tally, at: InstantMs, reason: &mut Reason) -> (i64, i64) {
+    /// The matches that a reason shows at an instant, newest first or in no order.
+    pub(super) fn shown_matches(&self, slot: u32, at: InstantMs) -> Vec<Match<'_>> {
+        match (self.keys.get(slot).map(|key| &key.memory), self.shape_at(slot, at)) {
+            (Some(Memory::Tally(tally)), Shape::Window(window)) => {
+                let (from, to) = self.range(window, tally, at);
+                self.matches_between(slot, from * window.unit_ms, (to + 1) * window.unit_ms - 1)
+            }
+            (Some(Memory::Run(run)), Shape::Run(rule)) => {
+                let times = run.matches_at(rule, at);
+                let (first, last) = (times.first().copied(), times.last().copied());
+                self.matches_between(slot, first.unwrap_or(at), last.unwrap_or(at))
+            }
+            (Some(Memory::Mix(mix)), _) => {
+                self.composite().map_or_else(Vec::new, |composite| mix.met_at(&composite.expr, at))
+            }
+            (Some(Memory::Bad(bad)), Shape::Things(rule)) => self.things_matches(rule, (slot, bad), at),
+            _ => Vec::new(),
+        }
+    }
+
+    fn window_reason(&self, window: Window, tally: &Tally, at: InstantMs, reason: &mut Reason) {
         let (from, to) = self.range(window, tally, at);
         let inside = tally.counts.iter(self.frontier).filter(|&(b, _)| b >= from && b <= to);
         let mut buckets: Vec<Bucket> = Vec::new();
@@ -148,7 +168,6 @@ impl RuleState {
             reason.distinct = values;
         }
         (reason.kind, reason.text) = self.window_words(window, tally, (from, to), least, reason);
-        (from * window.unit_ms, (to + 1) * window.unit_ms - 1)
     }
 
     /// What `distinct` adds to the words.
@@ -269,7 +288,7 @@ impl RuleState {
         format!("{name} of {field} {value} ({n} values) {}", bounds.show())
     }
 
-    fn run_reason(&self, rule: RunRule, run: &Run, at: InstantMs, reason: &mut Reason) -> (i64, i64) {
+    fn run_reason(&self, rule: RunRule, run: &Run, at: InstantMs, reason: &mut Reason) {
         let times = run.matches_at(rule, at);
         reason.count = times.len() as u64;
         for &t in &times {
@@ -291,7 +310,6 @@ impl RuleState {
             let (first, last) = (self.clock_time(first), self.clock_time(last));
             reason.text.push_str(&format!(" ({first} to {last})"));
         }
-        (first, last)
     }
 
     /// Time of day as the lines print it.
@@ -317,17 +335,15 @@ impl RuleState {
         named.into_iter().filter_map(|(name, n)| n.map(|n| (name.to_owned(), n.to_string()))).collect()
     }
 
-    /// Orders, money and sample lines of the matches from one instant to another.
-    fn affected(&self, slot: u32, from_ms: InstantMs, to_ms: InstantMs, lines: &Lines, reason: &mut Reason) {
-        let Some(key) = self.keys.get(slot) else { return };
+    /// The matches of a key from one instant to another.
+    fn matches_between(&self, slot: u32, from_ms: InstantMs, to_ms: InstantMs) -> Vec<Match<'_>> {
+        let Some(key) = self.keys.get(slot) else { return Vec::new() };
         let (mut outside, oldest_ms) = (0, from_ms - self.settings.lateness_ms);
         let near = self.recent.of_key(slot, key.last_match).take_while(|found| {
             outside = if found.at < oldest_ms { outside + 1 } else { 0 };
             outside < OUTSIDE_MAX
         });
-        let found: Vec<Match<'_>> =
-            near.filter(|found| found.at >= from_ms && found.at <= to_ms).take(MATCHES_MAX).collect();
-        self.tell_affected(found, lines, reason);
+        near.filter(|found| found.at >= from_ms && found.at <= to_ms).take(MATCHES_MAX).collect()
     }
 
     /// Orders, money and sample lines of matches.
@@ -341,7 +357,7 @@ impl RuleState {
             let counts = if self.settings.has_orders { !found.order.is_empty() } else { true };
             let value = money(found.amount).filter(|_| counts);
             if let Some(value) = value
-                && (!self.settings.has_orders || paid.insert(found.order))
+                && (found.order.is_empty() || paid.insert(found.order))
             {
                 amount = Some(amount.unwrap_or_default().saturating_add(value));
             }

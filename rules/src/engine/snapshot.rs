@@ -22,7 +22,7 @@ use crate::RuleSet;
 use crate::codec::{Damage, In, Out, Read};
 
 const MAGIC: &[u8; 6] = b"WRSNAP";
-const VERSION: u16 = 5;
+const VERSION: u16 = 6;
 const CRC_BYTES: usize = 4;
 
 /// What became of the rules' states.

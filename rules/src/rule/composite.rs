@@ -41,4 +41,54 @@ impl Expr {
             Expr::Any(parts) => parts.iter().any(|part| part.holds(on)),
         }
     }
+
+    /// Calls `tell` for the names that hold and make it what it is: parts that come out otherwise do not count, nor does
+    /// a name that makes it so by not holding. May tell a name more than once.
+    pub(crate) fn carriers(&self, on: &dyn Fn(usize) -> bool, tell: &mut dyn FnMut(usize)) {
+        match self {
+            Expr::Name(name) if on(*name) => tell(*name),
+            Expr::Name(_) => {}
+            Expr::Not(inner) => inner.carriers(on, tell),
+            Expr::All(parts) | Expr::Any(parts) => {
+                let own = self.holds(on);
+                parts.iter().filter(|part| part.holds(on) == own).for_each(|part| part.carriers(on, tell));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expr;
+
+    fn name(name: usize) -> Expr {
+        Expr::Name(name)
+    }
+
+    fn not(expr: Expr) -> Expr {
+        Expr::Not(Box::new(expr))
+    }
+
+    #[track_caller]
+    fn check(expr: &Expr, on: &[usize], expect: &[usize]) {
+        let mut told = Vec::new();
+        expr.carriers(&|name| on.contains(&name), &mut |name| told.push(name));
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told, expect, "{expr:?} with {on:?}");
+    }
+
+    #[test]
+    fn names_that_carry_an_expression() {
+        let either = Expr::Any(vec![name(0), Expr::All(vec![name(1), not(name(2))])]);
+        check(&either, &[0], &[0]);
+        check(&either, &[0, 1], &[0, 1]);
+        // The second part is false: neither of its names made it true.
+        check(&either, &[0, 1, 2], &[0]);
+        check(&either, &[1], &[1]);
+        check(&not(not(name(0))), &[0], &[0]);
+        check(&not(Expr::Any(vec![not(name(0)), name(1)])), &[0], &[0]);
+        check(&not(name(0)), &[], &[]);
+        check(&Expr::Any(vec![name(0), not(name(1))]), &[0, 1], &[0]);
+    }
 }

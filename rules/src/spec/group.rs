@@ -82,7 +82,7 @@ impl<'a> Loading<'a> {
         }
         if self.errors.is_empty() {
             let composites = composite::link(&mut self.rules, self.formats);
-            let lints = self.linter.map(Linter::finish).unwrap_or_default();
+            let lints = self.linter.map(|linter| linter.finish(&self.rules)).unwrap_or_default();
             Ok((RuleSet { rules: self.rules, composites, infos: self.infos }, lints))
         } else {
             Err(self.errors)

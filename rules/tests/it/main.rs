@@ -1,6 +1,7 @@
 //! What rules mean, case by case.
 
 mod composite;
+mod composite_reasons;
 mod conditions;
 mod explain;
 mod merge;

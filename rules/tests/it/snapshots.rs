@@ -379,7 +379,7 @@ fn what_is_no_snapshot_is_refused_by_its_reason() {
     let expect = [
         "not an engine snapshot: it does not begin with its mark; use an older snapshot".to_owned(),
         "the checksum of the engine snapshot does not match its 6 bytes; use an older snapshot".to_owned(),
-        "an engine snapshot of version 200, this program reads version 5; use an older snapshot".to_owned(),
+        "an engine snapshot of version 200, this program reads version 6; use an older snapshot".to_owned(),
         format!(
             "the checksum of the engine snapshot does not match its {} bytes; use an older snapshot",
             len - 1

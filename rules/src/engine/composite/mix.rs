@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use record::InstantMs;
 
+use super::affected::Affected;
 use crate::codec::{In, Out, Read};
+use crate::engine::recent::Match;
 use crate::engine::run::Edge;
 use crate::rule::Expr;
 
@@ -18,6 +20,8 @@ pub(in crate::engine) enum What {
     Started(InstantMs),
     /// Settled: it fires from an instant on.
     Fired(InstantMs),
+    /// Settled: at that instant it was worse than before.
+    Grown(InstantMs),
     /// Settled: it is over at an instant.
     Ended(InstantMs),
     /// It is on by an early verdict: since when it is active, and fires.
@@ -36,6 +40,8 @@ struct Open {
     text: String,
     fired: Option<InstantMs>,
     ended: Option<InstantMs>,
+    /// Its matches, from an instant on each: ascending.
+    met: Vec<(InstantMs, Affected)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +49,18 @@ struct Early {
     active: InstantMs,
     fired: Option<InstantMs>,
     text: String,
+    met: Affected,
+}
+
+/// An alert as its rule tells of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News<'a> {
+    pub(super) of: Of,
+    pub(super) what: What,
+    /// For people.
+    pub(super) text: &'a str,
+    /// Its matches, where it begins or grows.
+    pub(super) met: Option<&'a Affected>,
 }
 
 /// What is known of one combination.
@@ -85,15 +103,18 @@ impl Mix {
     }
 
     /// Takes what became of an alert.
-    pub(in crate::engine) fn take(&mut self, of: Of, what: What, text: &str, by_alerts: bool) {
+    pub(super) fn take(&mut self, news: News<'_>, by_alerts: bool) {
+        let News { of, what, text, met } = news;
+        let (text, known) = (text.to_owned(), met.cloned());
         match what {
             What::Early(active, fired) => {
-                self.early.insert(of, Early { active, fired, text: text.to_owned() });
+                let met = known.or_else(|| self.early.remove(&of).map(|early| early.met)).unwrap_or_default();
+                self.early.insert(of, Early { active, fired, text, met });
             }
             What::Withdrawn => drop(self.early.remove(&of)),
             What::Started(at) => {
                 self.early.remove(&of);
-                self.open.push(Open { of, text: text.to_owned(), fired: None, ended: None });
+                self.open.push(Open { of, text, fired: None, ended: None, met: Vec::new() });
                 if by_alerts {
                     self.judge_from(at);
                 }
@@ -101,7 +122,14 @@ impl Mix {
             What::Fired(at) => {
                 if let Some(open) = self.open_mut(of) {
                     open.fired = Some(at);
+                    open.met.extend(known.map(|met| (at, met)));
                     self.change(at, of.0, 1);
+                }
+            }
+            What::Grown(at) => {
+                if let Some(open) = self.open_mut(of).filter(|open| open.fired.is_some()) {
+                    open.met.extend(known.map(|met| (at, met)));
+                    self.changes.entry(at.max(self.decided)).or_default();
                 }
             }
             What::Ended(at) => {
@@ -126,6 +154,10 @@ impl Mix {
     pub(in crate::engine) fn decide(&mut self, expr: &Expr, until: InstantMs, edges: &mut Vec<Edge>) {
         let decided = self.decided;
         self.open.retain(|open| open.ended.is_none_or(|ended| ended >= decided));
+        for open in &mut self.open {
+            let known = open.met.partition_point(|(at, _)| *at <= decided);
+            open.met.drain(..known.saturating_sub(1));
+        }
         while let Some(entry) = self.changes.first_entry().filter(|entry| *entry.key() < until) {
             let (at, changes) = entry.remove_entry();
             apply(&mut self.on, &changes);
@@ -175,11 +207,41 @@ impl Mix {
 
     /// The alerts that fire at an instant, for people.
     pub(in crate::engine) fn at(&self, at: InstantMs) -> impl Iterator<Item = &str> {
+        self.firing(at).map(|(_, text, _)| text)
+    }
+
+    /// The matches of the alerts that make an expression true at an instant; none where it is false.
+    pub(in crate::engine) fn met_at(&self, expr: &Expr, at: InstantMs) -> Vec<Match<'_>> {
+        let mut on = vec![0; self.on.len()];
+        self.firing(at).for_each(|(name, ..)| on.get_mut(name as usize).into_iter().for_each(|on| *on += 1));
+        let mut carries = vec![false; on.len()];
+        if holds(expr, &on) {
+            let holds = |name: usize| on.get(name).is_some_and(|on| *on > 0);
+            expr.carriers(&holds, &mut |name| carries.get_mut(name).into_iter().for_each(|c| *c = true));
+        }
+        let mut carrying: Vec<_> =
+            self.firing(at).filter(|(name, ..)| carries.get(*name as usize) == Some(&true)).collect();
+        carrying.sort_by_key(|&(name, text, _)| (name, text));
+        Affected::union(carrying.into_iter().filter_map(|(.., met)| met))
+    }
+
+    /// The alerts that fire at an instant: name, words, matches as they were then.
+    fn firing(&self, at: InstantMs) -> impl Iterator<Item = (u32, &str, Option<&Affected>)> {
         let settled = self.open.iter().filter(move |open| {
             open.fired.is_some_and(|fired| fired <= at) && open.ended.is_none_or(|ended| at < ended)
         });
-        let early = self.early.values().filter(move |early| early.fired.is_some_and(|fired| fired <= at));
-        settled.map(|open| &*open.text).chain(early.map(|early| &*early.text))
+        let settled = settled.map(move |open| {
+            let met = open.met.iter().rfind(|(from, _)| *from <= at).or(open.met.first());
+            (open.of.0, &*open.text, met.map(|(_, met)| met))
+        });
+        let early = self.early.iter().filter(move |(_, early)| early.fired.is_some_and(|fired| fired <= at));
+        settled.chain(early.map(|(of, early)| (of.0, &*early.text, Some(&early.met))))
+    }
+
+    /// Numbers of the lines that reasons to come may show.
+    pub(in crate::engine) fn lines(&self, samples: usize) -> impl Iterator<Item = u64> {
+        let settled = self.open.iter().flat_map(|open| open.met.iter().map(|(_, met)| met));
+        settled.chain(self.early.values().map(|early| &early.met)).flat_map(move |met| met.lines(samples))
     }
 
     /// Numbers that stand for it.
@@ -212,12 +274,18 @@ impl Mix {
             write_of(open.of, &open.text, out);
             out.maybe(open.fired);
             out.maybe(open.ended);
+            out.len(open.met.len());
+            for (at, met) in &open.met {
+                out.signed(*at);
+                met.write(out);
+            }
         }
         out.len(self.early.len());
         for (&of, early) in &self.early {
             write_of(of, &early.text, out);
             out.signed(early.active);
             out.maybe(early.fired);
+            early.met.write(out);
         }
     }
 
@@ -238,14 +306,19 @@ impl Mix {
             }
             read.check(mix.changes.insert(at, changes).is_none(), "each instant once")?;
         }
-        for _ in 0..read.len(5)? {
+        for _ in 0..read.len(6)? {
             let (of, text) = read_of(read, names)?;
             let (fired, ended) = (read.maybe_instant()?, read.maybe_instant()?);
-            mix.open.push(Open { of, text, fired, ended });
+            let mut met = Vec::new();
+            for _ in 0..read.len(2)? {
+                met.push((read.instant()?, Affected::read(read)?));
+            }
+            mix.open.push(Open { of, text, fired, ended, met });
         }
-        for _ in 0..read.len(5)? {
+        for _ in 0..read.len(6)? {
             let (of, text) = read_of(read, names)?;
-            let early = Early { text, active: read.instant()?, fired: read.maybe_instant()? };
+            let (active, fired) = (read.instant()?, read.maybe_instant()?);
+            let early = Early { text, active, fired, met: Affected::read(read)? };
             read.check(mix.early.insert(of, early).is_none(), "each early alert once")?;
         }
         Ok(mix)

@@ -4,12 +4,15 @@
 //! after the rules that they name, each after the composites it names. Refuses to know: records, how verdicts of the
 //! named rules are reached.
 
+mod affected;
 mod mix;
 
 use std::sync::Arc;
 
 use record::{InstantMs, Lsn};
 
+use affected::Affected;
+use mix::News;
 pub(super) use mix::{Mix, What};
 
 use super::Engine;
@@ -30,15 +33,29 @@ pub(super) struct Told {
     slot: u32,
     alert: Arc<Alert>,
     what: What,
+    /// Its matches, where it begins to fire or grows.
+    met: Option<Affected>,
 }
 
 impl RuleState {
     /// Tells those that name this rule what became of an alert.
     pub(super) fn tell_composites(&mut self, slot: u32, what: What) {
-        let Some(told) = &mut self.told else { return };
-        if let Some(episode) = self.keys.get(slot).and_then(|key| key.episode.as_ref()) {
-            told.push(Told { slot, alert: Arc::clone(&episode.alert), what });
+        if self.told.is_none() {
+            return;
         }
+        let met = match what {
+            What::Fired(at) | What::Grown(at) | What::Early(_, Some(at)) => Some(self.met(slot, at)),
+            What::Started(_) | What::Early(_, None) | What::Ended(_) | What::Withdrawn => None,
+        };
+        let episode = self.keys.get(slot).and_then(|key| key.episode.as_ref());
+        if let (Some(told), Some(episode)) = (&mut self.told, episode) {
+            told.push(Told { slot, alert: Arc::clone(&episode.alert), what, met });
+        }
+    }
+
+    /// The matches of a key that a reason would show at an instant.
+    fn met(&self, slot: u32, at: InstantMs) -> Affected {
+        Affected::of(self.shown_matches(slot, at), self.settings.has_orders)
     }
 
     pub(super) fn composite(&self) -> Option<&Composite> {
@@ -126,7 +143,8 @@ impl RuleState {
         let by_alerts = !self.settings.by.is_empty();
         let slot = self.mix_of(&bytes, names);
         let Some(Key { memory: Memory::Mix(mix), .. }) = self.keys.get_mut(slot) else { return };
-        mix.take((name, told.slot), told.what, &shown(&told.alert), by_alerts);
+        let (of, what, text) = ((name, told.slot), told.what, shown(&told.alert));
+        mix.take(News { of, what, text: &text, met: told.met.as_ref() }, by_alerts);
         let due = mix.next_due();
         let due = due.unwrap_or(self.watermark).div_euclid(SECOND_MS);
         self.look_at(slot, due.max(self.frontier));
@@ -240,10 +258,15 @@ impl Engine {
         self.states[at].settle_no_earlier_than(decided);
         for (name, &member) in (0u32..).zip(&composite.members) {
             let mut told = Vec::new();
-            for (slot, _, key) in self.states[member as usize].keys.iter() {
+            let state = &self.states[member as usize];
+            // What it shows now: what it showed when it began may be forgotten.
+            let now_ms = state.watermark - 1;
+            for (slot, _, key) in state.keys.iter() {
                 let Some(episode) = &key.episode else { continue };
                 let alert = &episode.alert;
-                let mut tell = |what| told.push(Told { slot, alert: Arc::clone(alert), what });
+                let met = Some(state.met(slot, now_ms.max(alert.active_ms)));
+                let mut tell =
+                    |what| told.push(Told { slot, alert: Arc::clone(alert), what, met: met.clone() });
                 if episode.life == Life::Idle {
                     tell(What::Early(alert.active_ms, alert.fired_ms));
                 } else {

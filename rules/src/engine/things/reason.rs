@@ -13,17 +13,15 @@ use crate::engine::state::RuleState;
 use crate::rule::{Kind, ThingKind};
 
 impl RuleState {
-    /// Fills in the things that are bad at an instant; returns the records that made them bad.
-    pub(in crate::engine) fn things_reason(
+    /// The records that made the things bad which are bad at an instant.
+    pub(in crate::engine) fn things_matches(
         &self,
         rule: ThingRule,
         (slot, bad): (u32, &Bad),
         at: InstantMs,
-        reason: &mut Reason,
     ) -> Vec<Match<'_>> {
-        let (mut names, mut found) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for thing in bad.at(at) {
-            names.push(shown(rule.name(self.things.things.bytes(thing))));
             let entries = self.things.entries(thing);
             let holds = |from: InstantMs, until: InstantMs| from <= at && at < until;
             let spells = self.things.spells(rule, thing).into_iter();
@@ -38,6 +36,19 @@ impl RuleState {
                 Match { at: entry.at, lsn: entry.lsn, line: entry.line, order, amount }
             }));
         }
+        found
+    }
+
+    /// Fills in the things that are bad at an instant.
+    pub(in crate::engine) fn things_reason(
+        &self,
+        rule: ThingRule,
+        bad: &Bad,
+        at: InstantMs,
+        reason: &mut Reason,
+    ) {
+        let name = |thing| shown(rule.name(self.things.things.bytes(thing)));
+        let mut names: Vec<String> = bad.at(at).map(name).collect();
         names.sort_unstable();
         reason.count = names.len() as u64;
         reason.distinct_count = reason.count;
@@ -45,7 +56,6 @@ impl RuleState {
         reason.distinct = names;
         reason.kind = self.settings.kind.name().into();
         reason.text = self.things_words(reason.count);
-        found
     }
 
     fn things_words(&self, count: u64) -> String {

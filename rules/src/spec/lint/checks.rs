@@ -43,6 +43,7 @@ pub(super) fn rule(look: &mut Look<'_, '_>) {
     look.twins();
     look.hours();
     look.thresholds();
+    look.labels();
 }
 
 impl Look<'_, '_> {

@@ -5,6 +5,7 @@
 
 mod allow;
 mod checks;
+mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +37,7 @@ const fn style(name: &'static str, about: &'static str) -> LintSpec {
 }
 
 /// Every lint.
-pub const LINTS: [LintSpec; 13] = [
+pub const LINTS: [LintSpec; 14] = [
     mistake("never-holds", "a condition, or a part of one, that no record meets"),
     mistake(
         "always-holds",
@@ -51,6 +52,7 @@ pub const LINTS: [LintSpec; 13] = [
     mistake("same-meaning", "two rules that differ in nothing but their names"),
     mistake("threshold-unreachable", "a row of `thresholds` that an earlier one always takes the place of"),
     mistake("threshold-expired", "a row of `thresholds` whose `valid_to` is past"),
+    mistake("unknown-label", "a label of `on` that no alert which the composite names ever has"),
     style("no-summary", "no annotation `summary`"),
     style("no-class", "no label `class` that is `alarm` or `notice`"),
     style("no-severity", "no label `severity`"),
@@ -88,19 +90,38 @@ pub(super) struct Linter {
     used: Vec<String>,
     /// Lints of files before this one.
     done: usize,
+    /// Files in their order.
+    files: Vec<String>,
+    /// Labels of composites' `on`, to be looked at when all rules are known.
+    labels: Vec<labels::Asked>,
+    /// Of files before this one.
+    labels_done: usize,
+}
+
+fn lint(report: &Report<'_>, at: usize, name: &'static str, message: String) -> Lint {
+    debug_assert!(LINTS.iter().any(|lint| lint.name == name), "{name}");
+    let place = report.source.place(at);
+    Lint { file: report.file.to_owned(), line: place.line, column: place.column, name, message }
 }
 
 impl Linter {
     pub(super) fn new(now_ms: InstantMs) -> Self {
         let (found, meanings) = (Vec::new(), HashMap::new());
-        Self { now_ms, found, meanings, starts: Vec::new(), used: Vec::new(), done: 0 }
+        Self {
+            now_ms,
+            found,
+            meanings,
+            starts: Vec::new(),
+            used: Vec::new(),
+            done: 0,
+            files: Vec::new(),
+            labels: Vec::new(),
+            labels_done: 0,
+        }
     }
 
     fn add(&mut self, report: &Report<'_>, at: usize, name: &'static str, message: String) {
-        debug_assert!(LINTS.iter().any(|lint| lint.name == name), "{name}");
-        let place = report.source.place(at);
-        let file = report.file.to_owned();
-        self.found.push(Lint { file, line: place.line, column: place.column, name, message });
+        self.found.push(lint(report, at, name, message));
     }
 
     /// A rule begins here, right or wrong.
@@ -132,9 +153,22 @@ impl Linter {
         new.sort_by_key(|lint| (lint.line, lint.column));
         self.found.append(&mut new);
         self.done = self.found.len();
+        let mut asked = self.labels.split_off(self.labels_done);
+        asked.retain(|asked| !allowed.allows(&asked.lint));
+        self.labels.append(&mut asked);
+        self.labels_done = self.labels.len();
+        self.files.push(report.file.to_owned());
     }
 
-    pub(super) fn finish(self) -> Vec<Lint> {
+    /// All rules are read and without fault.
+    pub(super) fn finish(mut self, rules: &[Rule]) -> Vec<Lint> {
+        let before = self.found.len();
+        let unknown = labels::unknown(std::mem::take(&mut self.labels), rules);
+        self.found.extend(unknown);
+        if self.found.len() > before {
+            let file = |lint: &Lint| self.files.iter().position(|name| *name == lint.file);
+            self.found.sort_by_key(|lint| (file(lint), lint.line, lint.column));
+        }
         self.found
     }
 }

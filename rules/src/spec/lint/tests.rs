@@ -200,3 +200,22 @@ fn rows_that_never_hold_are_found() {
 fn names_are_unique() {
     assert_eq!(LINTS.iter().map(|lint| lint.name).collect::<BTreeSet<_>>().len(), LINTS.len());
 }
+
+#[test]
+fn labels_that_no_named_alert_has_are_found() {
+    let rules = "groups:
+- name: g
+  rules:
+  - {alert: A, kind: any, resolve_after: 1s, by: [channel], labels: {area: X, team: T}}
+  - {alert: B, kind: any, resolve_after: 2s}
+  - {alert: C1, kind: composite, expr: A && !B, on: [channel, area, team]}
+  - {alert: C2, kind: composite, expr: A && !B, on: [chanel, merchant_no]}
+  - {alert: C3, kind: composite, expr: B, on: channel}
+  - {alert: C4, kind: composite, expr: C1 || C2, on: [channel]}
+  - {alert: C5, kind: composite, expr: C2 || A, on: [merchant_no]}   # C2 never has it either
+  # lint: allow unknown-label
+  - {alert: C6, kind: composite, expr: A, on: [other]}
+";
+    let shown: Vec<String> = lints(rules).iter().map(ToString::to_string).collect();
+    expect![[""]].assert_eq(&shown.join("\n"));
+}
