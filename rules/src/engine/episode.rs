@@ -54,7 +54,7 @@ impl RuleState {
             self.refresh(slot, until - 1, cause);
             self.tell_composites(slot, What::Grown(until - 1));
             self.emit(slot, Change::Updated, false, cause);
-        } else if has_grown && matches!(self.shape, Shape::Things(_) | Shape::Composite) {
+        } else if has_grown && !matches!(self.shape, Shape::Window(_)) {
             // Looked at the next second, whether or not anything else makes it so, so that what is told does not
             // depend on the order of arrival.
             self.look_at(slot, until.div_euclid(self.unit_ms()));
