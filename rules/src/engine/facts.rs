@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use record::{Batch, FormatId, FormatSet, InstantMs, RecordRef, RowFlags};
+use record::{Batch, FormatId, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
 use super::clock::{Clock, NEVER, SKEW_MAX_MS};
-use super::recent::Match;
+use super::recent::{Match, UNSHOWN};
 use super::seen::Seen;
 use super::sight::{Scratch, sight};
 use super::state::{Cause, RuleState, Shape, Sighting};
@@ -15,7 +15,7 @@ use super::things::Look;
 use super::window::Window;
 use super::{Engine, KEYS_MAX};
 use crate::index::{Hit, RuleIndex};
-use crate::merge::{Fact, ThingFact};
+use crate::merge::{Fact, Shown, ThingFact};
 use crate::{RuleSet, Transition};
 
 /// Facts further ahead of the clock wait.
@@ -24,10 +24,16 @@ pub(crate) const AHEAD_MAX_MS: i64 = SKEW_MAX_MS;
 /// What was found in a record.
 #[derive(Debug)]
 pub(crate) enum Spotted {
-    /// A record of a format, or the first sign of time for it, at that instant.
-    Format(u16, InstantMs),
+    /// A record of a format at that instant, received then.
+    Format(u16, InstantMs, Option<InstantMs>),
+    /// Time passed, by the receive time of an entry without a record to judge.
+    Tick(InstantMs),
     /// Something that concerns a rule, by its place.
     Fact(usize, Fact),
+    /// A match for the reasons of a rule's alerts.
+    Shown(usize, Shown),
+    /// The line of a record that matched a rule.
+    Line(InstantMs, Lsn, String),
 }
 
 /// Looks at records as an engine does, and judges nothing.
@@ -40,26 +46,24 @@ pub(crate) struct Scout {
     units: Vec<Option<i64>>,
     clock: Clock,
     seen: Seen,
-    /// Formats of which something is known.
-    opened: Vec<u16>,
     hits: Vec<Hit>,
     scratch: Scratch,
+}
+
+/// By rule: the length of its buckets; `None` if it is exact to the millisecond.
+pub(crate) fn units_of(rules: &RuleSet) -> Vec<Option<i64>> {
+    rules.rules.iter().map(|rule| Window::of(&rule.kind).map(|window| window.unit_ms)).collect()
 }
 
 impl Scout {
     pub(crate) fn new(rules: Arc<RuleSet>, formats: Arc<FormatSet>) -> Self {
         Self {
             index: RuleIndex::new(&rules.rules),
-            units: rules
-                .rules
-                .iter()
-                .map(|rule| Window::of(&rule.kind).map(|window| window.unit_ms))
-                .collect(),
+            units: units_of(&rules),
             rules,
             formats,
             clock: Clock::new(),
             seen: Seen::default(),
-            opened: Vec::new(),
             hits: Vec::new(),
             scratch: Scratch::default(),
         }
@@ -90,30 +94,33 @@ impl Scout {
     fn pass(&mut self, recv_ms: Option<InstantMs>, tell: &mut dyn FnMut(Spotted)) {
         let Some(recv_ms) = recv_ms else { return };
         self.clock.tick(recv_ms);
-        for rule in &self.rules.rules {
-            if !self.opened.contains(&rule.format.0) {
-                self.opened.push(rule.format.0);
-                tell(Spotted::Format(rule.format.0, recv_ms));
-            }
-        }
+        tell(Spotted::Tick(recv_ms));
     }
 
     fn record(&mut self, record: &RecordRef<'_>, event_ms: InstantMs, tell: &mut dyn FnMut(Spotted)) {
         self.clock.record(event_ms, record.row.recv_ms);
-        let format = record.row.format.0;
-        if !self.opened.contains(&format) {
-            self.opened.push(format);
-        }
-        tell(Spotted::Format(format, event_ms));
+        tell(Spotted::Format(record.row.format.0, event_ms, record.row.recv_ms));
         let mut hits = std::mem::take(&mut self.hits);
         self.index.hits(record, &mut hits);
+        if hits.iter().any(|hit| hit.matched) {
+            tell(Spotted::Line(event_ms, record.row.lsn, record.message().to_owned()));
+        }
         for hit in &hits {
             let at = hit.rule as usize;
             let seen = sight(&self.rules.rules[at], record, *hit, (event_ms, 0), &mut self.scratch);
             tell(Spotted::Fact(at, fact(&seen, self.units[at])));
+            if seen.matched && seen.look.is_none() {
+                tell(Spotted::Shown(at, shown(&seen)));
+            }
         }
         self.hits = hits;
     }
+}
+
+/// What a reason shows of a match.
+fn shown(seen: &Sighting<'_>) -> Shown {
+    let Match { at, lsn, order, amount, .. } = seen.found;
+    Shown { at, lsn, key: seen.key.into(), order: order.into(), amount: amount.into() }
 }
 
 /// What a rule with buckets of this length keeps of a record.
@@ -139,13 +146,14 @@ fn fact(seen: &Sighting<'_>, unit_ms: Option<i64>) -> Fact {
 }
 
 impl Fact {
-    fn sighting(&self) -> Sighting<'_> {
+    /// `line`: the number of its line, where it is shown by itself (a record of a thing).
+    fn sighting(&self, line: u64) -> Sighting<'_> {
         let thing = self.thing.as_deref();
         Sighting {
             found: Match {
                 at: self.at,
                 lsn: self.lsn,
-                line: 0,
+                line,
                 order: thing.map_or(&[], |thing| &thing.order),
                 amount: thing.map_or(&[], |thing| &thing.amount),
             },
@@ -160,11 +168,29 @@ impl Fact {
 }
 
 impl Engine {
-    /// An engine that is told facts: it has no lines to show.
+    /// An engine that is told facts.
     pub(crate) fn for_facts(rules: Arc<RuleSet>, formats: Arc<FormatSet>, backtest: bool) -> Self {
-        let mut engine = Self::with(rules, formats, backtest, KEYS_MAX);
-        engine.states.iter_mut().for_each(|state| state.settings.samples = 0);
-        engine
+        Self::with(rules, formats, backtest, KEYS_MAX)
+    }
+
+    /// Keeps a line; its number.
+    pub(crate) fn keep_line(&mut self, line: &str) -> u64 {
+        self.lines.add(line)
+    }
+
+    /// A match for reasons, after its fact; `line`: the number of its line.
+    pub(crate) fn show(&mut self, rule: usize, shown: &Shown, line: Option<u64>) {
+        let state = &mut self.states[rule];
+        let Some(slot) = state.keys.find(&shown.key) else { return };
+        let Some(key) = state.keys.get_mut(slot) else { return };
+        let found = Match {
+            at: shown.at,
+            lsn: shown.lsn,
+            line: line.unwrap_or(UNSHOWN - 1),
+            order: &shown.order,
+            amount: &shown.amount,
+        };
+        key.last_match = state.recent.add(slot, key.last_match, found);
     }
 
     /// There is a record of a format at that time.
@@ -178,13 +204,14 @@ impl Engine {
         &mut self,
         rule: usize,
         fact: &Fact,
-        times: u64,
+        (times, line): (u64, Option<u64>),
         base: InstantMs,
         out: &mut Vec<Transition>,
     ) {
         let base = base.max(self.clock.base());
         self.pass_to(base, None, out);
-        let seen = fact.sighting();
+        let line = if fact.thing.is_some() { line.unwrap_or(UNSHOWN - 1) } else { UNSHOWN };
+        let seen = fact.sighting(line);
         // To a single thing a record is one, however often it came.
         let times = if seen.look.is_some() { times.min(1) } else { times };
         let state = &mut self.states[rule];
@@ -194,6 +221,9 @@ impl Engine {
             state.take(&seen, &mut cause);
         }
         self.deadlines.set(u32::try_from(rule).expect("positions of rules fit hits"), state.deadline());
+        if !self.rules.composites.is_empty() {
+            self.ask_composites(base, fact.lsn, out);
+        }
     }
 
     /// The clock has come to `base`, the highest event time to `highest`.

@@ -56,7 +56,7 @@ use record::{Batch, FormatSet, InstantMs, Lsn, RecordRef, RowFlags};
 
 pub use self::asked::{KeyView, KeysView};
 pub use self::cost::RuleCost;
-pub(crate) use self::facts::{AHEAD_MAX_MS, Scout, Spotted};
+pub(crate) use self::facts::{AHEAD_MAX_MS, Scout, Spotted, units_of};
 pub(crate) use self::fields::join_key;
 pub use self::reload::{Reloaded, ended_with_its_rule};
 pub use self::snapshot::{RestoreReport, SnapshotError};

@@ -15,6 +15,8 @@ const CHUNKS_MAX: usize = 32;
 const ORDER_MAX: usize = 256;
 /// Longer texts are no amounts.
 const AMOUNT_MAX: usize = 64;
+/// Line of a match that is counted and not shown: what is shown of it comes by itself.
+pub(super) const UNSHOWN: u64 = u64::MAX;
 /// No match.
 pub(super) const NONE: u32 = u32::MAX;
 

@@ -356,7 +356,7 @@ impl RuleState {
             (Memory::Run(run), Shape::Run(rule)) => run.add(rule, at, seen.matched),
             _ => None,
         };
-        if seen.matched {
+        if seen.matched && seen.found.line != recent::UNSHOWN {
             key.last_match = self.recent.add(slot, key.last_match, seen.found);
         }
         self.look_at(slot, at.max(self.watermark).div_euclid(self.unit_ms()).max(self.frontier));

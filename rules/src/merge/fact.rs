@@ -43,6 +43,39 @@ pub(crate) struct ThingFact {
     pub(crate) amount: Box<[u8]>,
 }
 
+/// A match as reasons show it: what its fact left out. Ordered by time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shown {
+    /// Event time.
+    pub(crate) at: InstantMs,
+    /// Position in the journal of the worker that found it.
+    pub(crate) lsn: Lsn,
+    /// Canonical bytes of the key.
+    pub(crate) key: Box<[u8]>,
+    pub(crate) order: Box<[u8]>,
+    pub(crate) amount: Box<[u8]>,
+}
+
+impl Shown {
+    /// Appends it; its time as what it is after `near`.
+    pub(super) fn write(&self, near: InstantMs, out: &mut Out<'_>) {
+        out.signed(self.at - near);
+        out.number(self.lsn);
+        for text in [&self.key, &self.order, &self.amount] {
+            out.blob(text);
+        }
+    }
+
+    /// What [`Shown::write`] wrote.
+    pub(super) fn read(near: InstantMs, read: &mut In<'_>) -> Read<Self> {
+        let at = near.saturating_add(read.instant()?);
+        read.check(at.unsigned_abs() < 1 << 60, "an instant")?;
+        let lsn = read.number()?;
+        let mut text = || read.blob().map(Box::<[u8]>::from);
+        Ok(Self { at, lsn, key: text()?, order: text()?, amount: text()? })
+    }
+}
+
 const MATCHED: u8 = 1;
 const PART: u8 = 2;
 const NUMBER: u8 = 4;

@@ -12,8 +12,10 @@
 //! settles a bucket when every worker has passed it, and its settled verdicts are those of one engine over all
 //! records: a record that was not late to its worker is not late here.
 //!
-//! What is not the same: alerts show no sample lines; of kinds in buckets and `consecutive` no orders and no money
-//! either (the records' owners have them); a record that is late where all are read in one order may be in time here,
+//! What reasons show besides (orders, money, lines) goes beside the facts: the newest 32,768 matches of each rule and the
+//! newest 16,384 lines of all. A set of which only the newest stay is merged as well as a number that only grows.
+//!
+//! What is not the same: early verdicts may show the orders before the last; a record that is late where all are read in one order may be in time here,
 //! since every worker's clock is at or behind the one clock of that order. Of `aggregate` each number is a fact of its
 //! own, so many different ones take as much room as records do.
 //!
@@ -25,6 +27,6 @@ mod partial;
 mod worker;
 
 pub use coordinator::Coordinator;
-pub(crate) use fact::{Fact, ThingFact};
+pub(crate) use fact::{Fact, Shown, ThingFact};
 pub use partial::{Partial, PartialError, WorkerName};
 pub use worker::Worker;

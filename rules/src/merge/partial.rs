@@ -2,16 +2,20 @@
 //!
 //! Refuses to know: windows, verdicts, where it is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use record::InstantMs;
+use record::{InstantMs, Lsn};
 
-use super::fact::Fact;
+use super::fact::{Fact, Shown};
 use crate::codec::{Damage, In, Out, Read};
 
 const MAGIC: &[u8; 6] = b"WRPART";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Matches that are remembered for the reasons of one rule's alerts, the newest: as many as an engine remembers.
+const SHOWN_MAX: usize = 32_768;
+/// Lines that are remembered, the newest.
+pub(super) const LINES_MAX: usize = 16_384;
 
 /// A worker's name: no two workers of a set have the same, and one that starts with nothing takes a new one.
 pub type WorkerName = Arc<str>;
@@ -23,9 +27,23 @@ pub(super) struct Progress {
     pub(super) base: Option<InstantMs>,
     /// Highest event time.
     pub(super) highest: Option<InstantMs>,
-    /// By format: the lowest event time.
-    pub(super) lowest: BTreeMap<Arc<str>, InstantMs>,
+    /// By format.
+    pub(super) formats: BTreeMap<Arc<str>, Heard>,
+    /// Receive time of the first entry that only passed time.
+    pub(super) first_tick: Option<InstantMs>,
 }
+
+/// What is known of the records of a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Lowest event time.
+    pub(super) lowest: InstantMs,
+    /// Receive time of the first; `None`: it came from a file.
+    pub(super) first: Option<InstantMs>,
+}
+
+/// Lines by event time, position and worker.
+pub(super) type Lines = BTreeMap<(InstantMs, Lsn, WorkerName), Arc<str>>;
 
 /// How often each worker found a fact.
 pub(super) type Found = BTreeMap<WorkerName, u64>;
@@ -36,29 +54,48 @@ pub struct Partial {
     pub(super) workers: BTreeMap<WorkerName, Progress>,
     /// By the fingerprint of the rule.
     pub(super) facts: BTreeMap<u64, BTreeMap<Fact, Found>>,
+    /// By the fingerprint of the rule: matches for the reasons of its alerts.
+    pub(super) shown: BTreeMap<u64, BTreeSet<(Shown, WorkerName)>>,
+    pub(super) lines: Lines,
+}
+
+/// The least of those that are there.
+pub(super) fn least(a: Option<InstantMs>, b: Option<InstantMs>) -> Option<InstantMs> {
+    a.into_iter().chain(b).min()
+}
+
+/// The newest lines stay.
+pub(super) fn bound_lines(lines: &mut BTreeMap<(InstantMs, Lsn, WorkerName), impl Sized>) {
+    while lines.len() > LINES_MAX {
+        lines.pop_first();
+    }
 }
 
 impl Progress {
     pub(super) fn merge(&mut self, other: &Progress) {
         self.base = self.base.max(other.base);
         self.highest = self.highest.max(other.highest);
-        for (format, &at) in &other.lowest {
-            self.lower(format, at);
+        self.first_tick = least(self.first_tick, other.first_tick);
+        for (format, &heard) in &other.formats {
+            self.hear(format, heard);
         }
     }
 
-    /// There is a record of a format at that time.
-    pub(super) fn lower(&mut self, format: &Arc<str>, at: InstantMs) {
-        match self.lowest.get_mut(format) {
-            Some(lowest) => *lowest = at.min(*lowest),
-            None => drop(self.lowest.insert(Arc::clone(format), at)),
+    /// There are records of a format.
+    pub(super) fn hear(&mut self, format: &Arc<str>, new: Heard) {
+        match self.formats.get_mut(format) {
+            Some(heard) => {
+                // One from a file comes before every receive time.
+                *heard = Heard { lowest: heard.lowest.min(new.lowest), first: heard.first.min(new.first) };
+            }
+            None => drop(self.formats.insert(Arc::clone(format), new)),
         }
     }
 }
 
 impl Partial {
     /// Adds what others know. Commutative, associative and idempotent: of each number of each worker the one that has
-    /// come furthest stays.
+    /// come furthest stays, of matches and lines the newest of all.
     pub fn merge(&mut self, other: &Partial) {
         for (worker, progress) in &other.workers {
             self.workers.entry(Arc::clone(worker)).or_default().merge(progress);
@@ -76,6 +113,35 @@ impl Partial {
                 }
             }
         }
+        for (rule, shown) in &other.shown {
+            let known = self.shown.entry(*rule).or_default();
+            for one in shown {
+                if !known.contains(one) {
+                    known.insert(one.clone());
+                }
+            }
+        }
+        for (place, line) in &other.lines {
+            if !self.lines.contains_key(place) {
+                self.lines.insert(place.clone(), Arc::clone(line));
+            }
+        }
+        self.bound();
+    }
+
+    /// A match for the reasons of a rule's alerts.
+    pub(super) fn show(&mut self, rule: u64, shown: Shown, worker: &WorkerName) {
+        self.shown.entry(rule).or_default().insert((shown, Arc::clone(worker)));
+    }
+
+    /// Lets go of the oldest matches and lines beyond the bounds.
+    pub(super) fn bound(&mut self) {
+        for shown in self.shown.values_mut() {
+            while shown.len() > SHOWN_MAX {
+                shown.pop_first();
+            }
+        }
+        bound_lines(&mut self.lines);
     }
 
     /// Lets go of facts before an instant: what a coordinator no longer needs.
@@ -85,6 +151,11 @@ impl Partial {
             *facts = facts.split_off(&first);
         }
         self.facts.retain(|_, facts| !facts.is_empty());
+        for shown in self.shown.values_mut() {
+            shown.retain(|(shown, _)| shown.at >= before);
+        }
+        self.shown.retain(|_, shown| !shown.is_empty());
+        self.lines.retain(|(at, ..), _| *at >= before);
     }
 
     /// Facts held.
@@ -106,6 +177,8 @@ impl Partial {
         let mut names: Vec<&WorkerName> = self.workers.keys().collect();
         let all = self.facts.values().flat_map(BTreeMap::values).flat_map(BTreeMap::keys);
         names.extend(all.filter(|name| !self.workers.contains_key(*name)));
+        names.extend(self.shown.values().flatten().map(|(_, worker)| worker));
+        names.extend(self.lines.keys().map(|(.., worker)| worker));
         names.sort_unstable();
         names.dedup();
         out.len(names.len());
@@ -130,6 +203,25 @@ impl Partial {
                     out.number(n);
                 }
             }
+        }
+        let place = |worker: &WorkerName| names.binary_search(&worker).unwrap_or_default();
+        out.len(self.shown.len());
+        for (rule, shown) in &self.shown {
+            out.bytes.extend_from_slice(&rule.to_le_bytes());
+            out.len(shown.len());
+            let mut near = 0;
+            for (shown, worker) in shown {
+                shown.write(near, &mut out);
+                near = shown.at;
+                out.len(place(worker));
+            }
+        }
+        out.len(self.lines.len());
+        for ((at, lsn, worker), line) in &self.lines {
+            out.signed(*at);
+            out.number(*lsn);
+            out.len(place(worker));
+            out.text(line);
         }
         let crc = crc32c::crc32c(&bytes[start..]);
         bytes.extend_from_slice(&crc.to_le_bytes());
@@ -184,8 +276,33 @@ impl Partial {
             }
             read.check(partial.facts.insert(rule, facts).is_none(), "each rule once")?;
         }
+        partial.read_shown(&names, read)?;
         read.end()?;
         Ok(partial)
+    }
+
+    fn read_shown(&mut self, names: &[WorkerName], read: &mut In<'_>) -> Read<()> {
+        let worker = |read: &mut In<'_>| {
+            let at = usize::try_from(read.number()?).unwrap_or(usize::MAX);
+            names.get(at).map_or_else(|| read.damage("a worker"), |name| Ok(Arc::clone(name)))
+        };
+        for _ in 0..read.len(9)? {
+            let rule = u64::from_le_bytes(read.array()?);
+            let (mut all, mut near) = (BTreeSet::new(), 0);
+            for _ in 0..read.len(6)? {
+                let shown = Shown::read(near, read)?;
+                near = shown.at;
+                let worker = worker(read)?;
+                read.check(all.insert((shown, worker)), "each match once")?;
+            }
+            read.check(self.shown.insert(rule, all).is_none(), "each rule once")?;
+        }
+        for _ in 0..read.len(4)? {
+            let (at, lsn, worker) = (read.instant()?, read.number()?, worker(read)?);
+            let line = read.text()?.into();
+            read.check(self.lines.insert((at, lsn, worker), line).is_none(), "each line once")?;
+        }
+        Ok(())
     }
 }
 
@@ -193,18 +310,24 @@ impl Progress {
     fn write(&self, out: &mut Out<'_>) {
         out.maybe(self.base);
         out.maybe(self.highest);
-        out.len(self.lowest.len());
-        for (format, &at) in &self.lowest {
+        out.maybe(self.first_tick);
+        out.len(self.formats.len());
+        for (format, heard) in &self.formats {
             out.text(format);
-            out.signed(at);
+            out.signed(heard.lowest);
+            out.maybe(heard.first);
         }
     }
 
     fn read(read: &mut In<'_>) -> Read<Self> {
         let (base, highest) = (read.maybe_instant()?, read.maybe_instant()?);
-        let len = read.len(2)?;
-        let lowest = (0..len).map(|_| Ok((read.text()?.into(), read.instant()?))).collect::<Read<_>>()?;
-        Ok(Self { base, highest, lowest })
+        let first_tick = read.maybe_instant()?;
+        let mut formats = BTreeMap::new();
+        for _ in 0..read.len(3)? {
+            let name = read.text()?.into();
+            formats.insert(name, Heard { lowest: read.instant()?, first: read.maybe_instant()? });
+        }
+        Ok(Self { base, highest, formats, first_tick })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use record::{Batch, FormatSet};
 
-use super::partial::{Partial, WorkerName};
+use super::partial::{Heard, Partial, Progress, WorkerName, bound_lines, least};
 use crate::RuleSet;
 use crate::engine::{Scout, Spotted};
 
@@ -42,15 +42,29 @@ impl Worker {
     /// Takes records and time entries of its share. A record is of one worker's share; it may come again and again.
     pub fn take(&mut self, batch: &Batch) {
         let Self { name, scout, fingerprints, formats, known, changed } = self;
-        let (mut changes, mut lowest) = (Vec::new(), Vec::new());
+        let (mut changes, mut passed) = (Vec::new(), Progress::default());
+        let mut seen = Partial::default();
         scout.look(batch, &mut |spotted| match spotted {
-            Spotted::Format(format, at) => lowest.extend(formats.get(usize::from(format)).map(|f| (f, at))),
+            Spotted::Tick(recv_ms) => passed.first_tick = least(passed.first_tick, Some(recv_ms)),
+            Spotted::Format(format, at, recv_ms) => {
+                let name = formats.get(usize::from(format)).into_iter();
+                name.for_each(|name| passed.hear(name, Heard { lowest: at, first: recv_ms }));
+            }
             Spotted::Fact(rule, fact) => changes.push((fingerprints[rule], fact)),
+            Spotted::Shown(rule, shown) => seen.show(fingerprints[rule], shown, name),
+            Spotted::Line(at, lsn, line) => {
+                seen.lines.insert((at, lsn, Arc::clone(name)), line.into());
+                bound_lines(&mut seen.lines);
+            }
         });
-        let progress = known.workers.entry(Arc::clone(name)).or_default();
-        lowest.into_iter().for_each(|(format, at)| progress.lower(format, at));
-        (progress.base, progress.highest) = scout.clock();
-        changed.workers.insert(Arc::clone(name), progress.clone());
+        (passed.base, passed.highest) = scout.clock();
+        seen.workers.insert(Arc::clone(name), passed);
+        seen.bound();
+        known.merge(&seen);
+        changed.merge(&seen);
+        if let Some(progress) = known.workers.get(name) {
+            changed.workers.insert(Arc::clone(name), progress.clone());
+        }
         for (rule, fact) in changes {
             let found = known.facts.entry(rule).or_default().entry(fact.clone()).or_default();
             let n = found.entry(Arc::clone(name)).or_default();
