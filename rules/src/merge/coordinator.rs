@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use record::{FormatSet, InstantMs, Lsn};
+use record::{FormatSet, InstantMs};
 
 use super::fact::{Fact, Shown};
-use super::partial::{Partial, Progress, WorkerName, bound_lines, least};
+use super::partial::{LinePlace, Partial, Progress, WorkerName, bound_lines, least};
 use crate::engine::{AHEAD_MAX_MS, units_of};
 use crate::{Alert, Engine, RuleSet, Transition};
 
@@ -47,7 +47,7 @@ pub struct Coordinator {
     /// By rule: matches for reasons.
     shown: Vec<BTreeSet<(Shown, WorkerName)>>,
     /// Lines, and the numbers by which the engine knows them.
-    lines: BTreeMap<(InstantMs, Lsn, WorkerName), (Arc<str>, Option<u64>)>,
+    lines: BTreeMap<LinePlace, (Arc<str>, Option<u64>)>,
     /// What the engine has not been told, or not as often as it was found; by the start of the bucket.
     waiting: BTreeSet<(InstantMs, usize, Item)>,
     base: Option<InstantMs>,
@@ -134,7 +134,7 @@ impl Coordinator {
     }
 
     /// The number of a line, if it is at hand.
-    fn line(&mut self, place: &(InstantMs, Lsn, WorkerName)) -> Option<u64> {
+    fn line(&mut self, place: &LinePlace) -> Option<u64> {
         let (line, number) = self.lines.get_mut(place)?;
         Some(*number.get_or_insert_with(|| self.engine.keep_line(line)))
     }

@@ -42,8 +42,8 @@ pub(super) struct Heard {
     pub(super) first: Option<InstantMs>,
 }
 
-/// Lines by event time, position and worker.
-pub(super) type Lines = BTreeMap<(InstantMs, Lsn, WorkerName), Arc<str>>;
+/// Where a line stands: event time, position, and whose it is.
+pub(super) type LinePlace = (InstantMs, Lsn, WorkerName);
 
 /// How often each worker found a fact.
 pub(super) type Found = BTreeMap<WorkerName, u64>;
@@ -56,7 +56,7 @@ pub struct Partial {
     pub(super) facts: BTreeMap<u64, BTreeMap<Fact, Found>>,
     /// By the fingerprint of the rule: matches for the reasons of its alerts.
     pub(super) shown: BTreeMap<u64, BTreeSet<(Shown, WorkerName)>>,
-    pub(super) lines: Lines,
+    pub(super) lines: BTreeMap<LinePlace, Arc<str>>,
 }
 
 /// The least of those that are there.
@@ -65,7 +65,7 @@ pub(super) fn least(a: Option<InstantMs>, b: Option<InstantMs>) -> Option<Instan
 }
 
 /// The newest lines stay.
-pub(super) fn bound_lines(lines: &mut BTreeMap<(InstantMs, Lsn, WorkerName), impl Sized>) {
+pub(super) fn bound_lines(lines: &mut BTreeMap<LinePlace, impl Sized>) {
     while lines.len() > LINES_MAX {
         lines.pop_first();
     }
