@@ -227,6 +227,8 @@ fn a_restart_goes_on_from_the_snapshot_with_the_same_state() {
     node.restart();
     node.ready();
     let last = snapshot_of_everything(&node);
+    // A node at work takes the older ones away, perhaps before they are compared.
+    node.kill();
     let found = verified(&dir);
     let snapshots: Vec<&Value> = found.iter().filter(|line| line["kind"] == "snapshot").collect();
     assert!(!snapshots.is_empty(), "there is something to compare: {found:?}");
@@ -236,6 +238,8 @@ fn a_restart_goes_on_from_the_snapshot_with_the_same_state() {
         assert_eq!(same["replayed_hash"], last["snapshot"]["state_hash"], "what the node says of itself");
     }
     // An orderly end leaves a snapshot of everything.
+    node.restart();
+    node.ready();
     assert_eq!(node.terminate(), Some(0));
     let found = verified(&dir);
     let newest = found.iter().rfind(|line| line["kind"] == "snapshot").expect("a snapshot is there");
@@ -264,7 +268,8 @@ fn a_damaged_snapshot_is_named_and_the_one_before_taken() {
         .map(|path| (path.clone(), std::fs::read(path).expect("it can be read")))
         .collect();
     files.sort();
-    assert_eq!(files.len(), 2);
+    // A node that is killed between a new one and taking the oldest away leaves three.
+    let mut files = files.split_off(files.len() - 2);
     // The newest loses a bit, then both.
     for damaged in [1, 0] {
         let middle = files[damaged].1.len() / 2;
