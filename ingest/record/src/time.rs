@@ -33,6 +33,18 @@ pub(crate) fn local_ms(text: &[u8]) -> Option<i64> {
     Some(seconds_ms(to_seconds, b' ')? + fraction_ms(fraction)?)
 }
 
+/// Whether [`local_ms`] reads the text: the same without the calendar, for columns of which nothing else is asked.
+#[inline]
+pub(crate) fn is_local(text: &[u8]) -> bool {
+    let read = || {
+        let (to_seconds, fraction) = text.split_first_chunk::<TO_SECONDS_LEN>()?;
+        let (year, month, day, _) = parts(to_seconds, b' ')?;
+        fraction_ms(fraction)?;
+        is_date(year, month, day).then_some(())
+    };
+    read().is_some()
+}
+
 /// ISO 8601 with an optional offset (`Z`, `+08:00`, `+0800`); without one the zone applies.
 pub(crate) fn parse_iso(text: &[u8], zone: Tz) -> Option<InstantMs> {
     match iso_local_ms(text)? {
@@ -97,6 +109,13 @@ pub(crate) fn parse_pattern(text: &str, pattern: &str, zone: Tz) -> Option<Insta
 /// `YYYY-MM-DD?HH:MM:SS` with `between` for the question mark.
 #[inline]
 fn seconds_ms(text: &[u8; TO_SECONDS_LEN], between: u8) -> Option<i64> {
+    let (year, month, day, ms) = parts(text, between)?;
+    Some(days_since_epoch(year, month, day)? * DAY_MS + ms)
+}
+
+/// Year, month, day (which need not exist) and the milliseconds of the day.
+#[inline]
+fn parts(text: &[u8; TO_SECONDS_LEN], between: u8) -> Option<(i64, i64, i64, i64)> {
     let date = pairs(text.first_chunk()?, b"0000-00-")?;
     let day = pairs(text[8..16].first_chunk()?, &[b'0', b'0', between, b'0', b'0', b':', b'0', b'0'])?;
     let time = pairs(text.last_chunk()?, b"00:00:00")?;
@@ -105,8 +124,7 @@ fn seconds_ms(text: &[u8; TO_SECONDS_LEN], between: u8) -> Option<i64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days = days_since_epoch(year, month, day)?;
-    Some(days * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS)
+    Some((year, month, day, hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS))
 }
 
 /// Compares eight bytes with a shape at once, in which `0` stands for any digit. Gives the number that the two digits
@@ -148,13 +166,19 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
     (tens <= 9 && ones <= 9).then(|| i64::from(tens * 10 + ones))
 }
 
+/// Whether there is such a date in the Gregorian calendar.
+#[inline]
+fn is_date(year: i64, month: i64, day: i64) -> bool {
+    const LENGTHS: [i64; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let Some(length) = usize::try_from(month - 1).ok().and_then(|at| LENGTHS.get(at)) else { return false };
+    let is_leap = || year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    day >= 1 && day <= *length && (month != 2 || day < 29 || is_leap())
+}
+
 /// Days since 1970-01-01 of a date of the Gregorian calendar; `None` if there is no such date.
 #[inline]
 pub(crate) fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
-    const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = LENGTHS.get(usize::try_from(month - 1).ok()?)? + i64::from(leap && month == 2);
-    if day < 1 || day > length {
+    if !is_date(year, month, day) {
         return None;
     }
     // Counted in years that begin in March, so that the leap day is the last of its year.

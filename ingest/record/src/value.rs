@@ -181,25 +181,29 @@ pub(crate) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
 }
 
 fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut octets, mut index, mut digits, mut octet) = ([0_u8; 4], 0_usize, 0_u32, 0_u32);
-    for &b in text {
-        match b {
-            b'0'..=b'9' if digits == 0 || octet > 0 => {
-                octet = octet * 10 + u32::from(b - b'0');
-                digits += 1;
-                if octet > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && index < 3 => {
-                octets[index] = u8::try_from(octet).ok()?;
-                (index, digits, octet) = (index + 1, 0, 0);
-            }
-            _ => return None,
+    let (mut octets, mut rest) = ([0_u8; 4], text);
+    for (at, place) in octets.iter_mut().enumerate() {
+        if at > 0 {
+            rest = rest.strip_prefix(b".")?;
         }
+        let (octet, after) = octet(rest)?;
+        (*place, rest) = (octet, after);
     }
-    octets[index] = u8::try_from(octet).ok()?;
-    (index == 3 && digits > 0).then(|| octets.into())
+    rest.is_empty().then(|| octets.into())
+}
+
+/// The octet that a text begins with, and what follows.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let number = |digits: &[u8]| digits.iter().fold(0, |sum, b| sum * 10 + u32::from(b - b'0'));
+    let len = match text {
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => 3,
+        [b'1'..=b'9', b'0'..=b'9', ..] => 2,
+        [b'0'..=b'9', ..] => 1,
+        _ => return None,
+    };
+    let (digits, rest) = text.split_at(len);
+    u8::try_from(number(digits)).ok().map(|octet| (octet, rest))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Refuses to know: lines.
 
 use super::{Column, ColumnType, MaskRule};
-use crate::time::{ISO_PATTERN, local_ms, parse_iso, parse_pattern};
+use crate::time::{ISO_PATTERN, is_local, parse_iso, parse_pattern};
 use crate::value::{is_decimal, parse_bool, parse_integer, parse_ip};
 
 /// Which columns to check and which to mask.
@@ -50,7 +50,7 @@ impl Check {
     /// Whether the type's own parser would read this non-empty text.
     pub(crate) fn fits(&self, text: &[u8]) -> bool {
         match self {
-            Check::Timestamp => local_ms(text).is_some(),
+            Check::Timestamp => is_local(text),
             Check::Pattern(zone, pattern) if &**pattern == ISO_PATTERN => parse_iso(text, *zone).is_some(),
             Check::Pattern(zone, pattern) => {
                 std::str::from_utf8(text).is_ok_and(|t| parse_pattern(t, pattern, *zone).is_some())
