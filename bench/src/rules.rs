@@ -4,6 +4,7 @@
 //! loading the rules costs is measured with a file of one line and told beside. Refuses to know: how rules are judged.
 
 pub(crate) mod keys;
+mod matches;
 mod peers;
 mod report;
 mod sets;
@@ -26,6 +27,8 @@ use sets::{Shape, Values};
 
 /// Numbers of rules.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+/// Shapes at all numbers of rules.
+const COMPARED: [Shape; 3] = [Shape::Mixture, Shape::Matching, Shape::Keywords];
 /// SEC's numbers of rules, and the lines that it gets: it takes 0.4 s for a thousand lines at 1,000 rules.
 const SEC: [(usize, u64); 3] = [(1, 200_000), (100, 50_000), (1_000, 5_000)];
 /// syslog-ng takes about 80,000 lines a second.
@@ -77,6 +80,10 @@ pub(crate) struct Figures {
     lines: u64,
     runs: BTreeMap<Measured, Vec<Ran>>,
     memory: Option<keys::Memory>,
+    /// Of the shapes whose numbers of rules are compared.
+    matches: Vec<(Shape, matches::Matches)>,
+    /// The conditions of the first ten rules of the mixture.
+    first_ten: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -96,6 +103,13 @@ pub(crate) fn measure(args: &Args, memory: &Path) -> anyhow::Result<Figures> {
     let bench = Bench { args, files: &files, values: &values, folder: folder.path() };
     let mut figures = Figures { lines: files.all.count, ..Figures::default() };
     figures.memory = Some(keys::measure(KEYS)?);
+    figures.first_ten = (0..10).map(|n| values.condition(Shape::Mixture, n)).collect();
+    for shape in COMPARED {
+        for rules in [10, 10_000] {
+            let found = matches::count(&files.all.path, &values.rules(shape, rules))?;
+            figures.matches.push((shape, found));
+        }
+    }
     for round in 1..=args.rounds {
         for measured in bench.all() {
             progress(&format!("round {round} of {}: {measured:?}", args.rounds));
@@ -138,7 +152,7 @@ impl Bench<'_> {
             all.extend([Measured::Loaded(Shape::Equality, rules), Measured::Judged(Shape::Equality, rules)]);
             all.push(Measured::Sec(rules));
         }
-        for shape in [Shape::Mixture, Shape::Keywords] {
+        for shape in COMPARED {
             all.extend(COUNTS.iter().flat_map(|&n| [Measured::Loaded(shape, n), Measured::Judged(shape, n)]));
         }
         all.extend([Measured::Mawk, Measured::Node, Measured::SyslogNg]);

@@ -52,6 +52,7 @@ impl Figures {
             goals.extend(value.map(|value| Goal { name, value, target, stretch: None, at_least }));
         };
         goal("mixture: cost at 10,000 rules, of 10", self.growth(Shape::Mixture), 1.5, false);
+        goal("matching: cost at 10,000 rules, of 10", self.growth(Shape::Matching), 1.5, false);
         goal("keywords: cost at 10,000 rules, of 10", self.growth(Shape::Keywords), 1.5, false);
         for ((name, target), (rules, _)) in SEC_GOALS.into_iter().zip(SEC) {
             let ours = Measured::Judged(Shape::Equality, rules);
@@ -87,7 +88,7 @@ impl Figures {
             "\n{:<10}{:>8}{:>22}{:>18}{:>22}",
             "rules", "number", "watchroom", "loading, s", "sec"
         )?;
-        for shape in [Shape::Equality, Shape::Mixture, Shape::Keywords] {
+        for shape in [Shape::Equality, Shape::Mixture, Shape::Matching, Shape::Keywords] {
             for rules in COUNTS {
                 let judged = self.cpu(Measured::Judged(shape, rules));
                 if judged.is_none() {
@@ -103,7 +104,7 @@ impl Figures {
                 writeln!(out, "{:<10}{rules:>8}{:>22}{loading:>18}{sec:>22}", shape.name(), two(judged))?;
             }
         }
-        writeln!(out)?;
+        self.show_matches(&mut out)?;
         let others = [
             ("backtest, 10 rules", Measured::Judged(Shape::Mixture, 10)),
             ("mawk, one field counted", Measured::Mawk),
@@ -125,6 +126,27 @@ impl Figures {
         }
         writeln!(out)?;
         Ok(out)
+    }
+
+    /// What the compared rules are and how many lines concern them.
+    fn show_matches(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "\nThe first ten rules of the mixture:")?;
+        for (n, condition) in self.first_ten.iter().enumerate() {
+            writeln!(out, "  R{n}: {condition}")?;
+        }
+        writeln!(out, "Of matching they are a merchant each, of those that occur most.")?;
+        for (shape, found) in &self.matches {
+            let share = 100.0 * found.concerned as f64 / found.lines.max(1) as f64;
+            writeln!(
+                out,
+                "{} at {} rules: {share:.1} % of the first {} lines concern some of them; {} rules are met",
+                shape.name(),
+                found.rules,
+                found.lines,
+                found.matched
+            )?;
+        }
+        writeln!(out)
     }
 
     /// For machines.

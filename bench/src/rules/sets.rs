@@ -32,6 +32,8 @@ pub(crate) struct Values {
 pub(crate) enum Shape {
     /// Equality, `in`, keywords, comparisons of numbers, some patterns.
     Mixture,
+    /// The same, but every one of the first ten rules is met by some lines.
+    Matching,
     /// A keyword in the message.
     Keywords,
     /// Code and merchant.
@@ -43,6 +45,7 @@ impl Shape {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Shape::Mixture => "mixture",
+            Shape::Matching => "matching",
             Shape::Keywords => "keywords",
             Shape::Equality => "equality",
         }
@@ -90,11 +93,13 @@ impl Values {
         &self.channels[n % self.channels.len()]
     }
 
-    fn condition(&self, shape: Shape, n: usize) -> String {
+    /// The condition of rule `n`.
+    pub(crate) fn condition(&self, shape: Shape, n: usize) -> String {
         let (code, merchant) = self.pair(n);
         let channel = self.channel(n);
         match (shape, n % 20) {
-            (Shape::Equality, _) | (Shape::Mixture, 0..=6) => {
+            (Shape::Matching, _) if n < MATCHING => format!("merchant_no == \"{merchant}\""),
+            (Shape::Equality, _) | (Shape::Mixture | Shape::Matching, 0..=6) => {
                 format!("response_code == \"{code}\" && merchant_no == \"{merchant}\"")
             }
             (Shape::Keywords, _) => {
