@@ -270,6 +270,11 @@ impl Seen {
     }
 
     fn report(&self) {
+        if self.records == self.without_time {
+            // "no alert" would be read as good news.
+            let what = if self.records == 0 { "no record was read" } else { "no record has a readable time" };
+            output::note(&format!("{what}: nothing was judged; `watchroom parse` shows how lines are read"));
+        }
         if !output::is_watched() {
             return;
         }

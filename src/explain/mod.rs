@@ -111,6 +111,7 @@ impl Args {
                 bar.show(share.passed, share.total, records);
             })?;
             bar.end();
+            ensure!(records > 0, "--file: the files hold no record, so there is nothing to explain");
             return answered(&mut engine, None);
         }
         let mut from_ms = None;

@@ -86,6 +86,22 @@ fn questions_that_make_no_sense_are_wrong_use() {
         assert_eq!((code, out.as_str()), (2, ""));
         assert!(err.contains(complaint), "{err}");
     }
+    let nothing =
+        ["NetworkTrouble", "--at", "2026-01-05", "--rules", "rules.d/network.yaml", "--file", "/dev/null"];
+    let (code, out, err) = explain(&nothing);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("the files hold no record"), "{err}");
+}
+
+#[test]
+fn a_backtest_of_nothing_is_no_good_news() {
+    let dir = Dir::new("backtest-nothing");
+    let garbage = dir.write("garbage.log", "this is no line of ours\nnor is this\n").display().to_string();
+    for (file, said) in [("/dev/null", "no record was read"), (&*garbage, "no record has a readable time")] {
+        let (code, out, err) = watchroom(&["backtest", "--rules", "rules.d/network.yaml", "--file", file]);
+        assert_eq!((code, out.trim_end()), (0, "no alert"), "{err}");
+        assert!(err.contains(said), "{err}");
+    }
 }
 
 #[test]

@@ -446,12 +446,32 @@ impl<'a> RuleReader<'a, '_> {
         let entry = self.fields.entry("labels");
         if let Some(entry) = entry {
             all.extend(labels(entry, self.report));
+            self.check_constant(entry, by);
         }
         for (name, _) in by.iter().filter(|(name, _)| all.contains_key(&**name)) {
             let at = entry.map_or(self.fields.at, |entry| entry.value.at);
             self.report.error(at, format!("`{name}` is a label and a field of `by`; rename the label"));
         }
         all
+    }
+
+    /// Reports labels that were meant as templates: they would stand in every alert as they are.
+    fn check_constant(&mut self, labels: &Entry, by: &[(Arc<str>, usize)]) {
+        let Content::Map(entries) = &labels.value.content else { return };
+        for entry in entries {
+            let Content::Scalar { text, .. } = &entry.value.content else { continue };
+            let is_place =
+                |name: &str| TEMPLATE_NAMES.contains(&name) || by.iter().any(|(known, _)| **known == *name);
+            let place = template::pieces(text).find_map(|piece| match piece {
+                Piece::Place { name, at } if is_place(name) => Some(at),
+                _ => None,
+            });
+            if let Some(offset) = place.or_else(|| text.find("{{ $")).or_else(|| text.find("{{$")) {
+                let message = "nothing is filled into a label: fields of `by` are labels already, and measured values \
+                     belong into `annotations`";
+                self.report.error_within(entry.value.at, text, offset, message);
+            }
+        }
     }
 
     fn annotations(
