@@ -127,7 +127,7 @@ impl Engine {
         let found = match probe.found.take() {
             Some(found) => *found,
             None => {
-                let at_ms = probe.at_ms.min(state.decided_to() - 1);
+                let at_ms = probe.at_ms.min(state.decided_to().saturating_sub(1));
                 state.look(&probe.key, at_ms, &self.lines)
             }
         };
