@@ -31,6 +31,9 @@ use crate::inbox::{InboxClosed, MEMORY_PER_BYTE, Parcel};
 const IDLE_MS: u64 = 200;
 /// So long the head of a session waits for more of it when it may repeat what was here before.
 const HEAD_MS: u64 = 2_000;
+/// The same for a head of several lines: that they stand within a tail in their order is no chance, and a link may stall
+/// for seconds in the middle of a replay. Well below the 90 s after which librelp gives a session up.
+const REPLAY_MS: u64 = 25_000;
 /// A message is acknowledged within this, or the session ends.
 const ACK_MS: u64 = 30_000;
 
@@ -182,13 +185,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let idle = idle.then_some(self.read_ms + IDLE_MS);
         let stalled = self.window.since_ms().map(|since_ms| since_ms + ACK_MS);
         let unsent = self.unsent_since_ms.map(|since_ms| since_ms + ACK_MS);
-        let undecided = self.holds_head().then_some(self.read_ms + HEAD_MS);
-        [idle, stalled, unsent, undecided, self.session.deadline_ms()].into_iter().flatten().min()
+        [idle, stalled, unsent, self.head_deadline_ms(), self.session.deadline_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Whether lines are held back because they may repeat something.
-    fn holds_head(&self) -> bool {
-        matches!(&self.place, Place::Head(head) if !head.is_empty())
+    /// Until when more is waited for of lines that are held back because they may repeat something.
+    fn head_deadline_ms(&self) -> Option<u64> {
+        let Place::Head(head) = &self.place else { return None };
+        let patience_ms = if head.lines().len() > 1 { REPLAY_MS } else { HEAD_MS };
+        (!head.is_empty()).then_some(self.read_ms + patience_ms)
     }
 
     /// The lane is free for the session that goes on.
@@ -379,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.flush().await?;
             return self.end_head();
         }
-        if now_ms >= self.read_ms + HEAD_MS {
+        if self.head_deadline_ms().is_some_and(|deadline_ms| now_ms >= deadline_ms) {
             self.decide(true)?;
         }
         if now_ms >= self.read_ms + IDLE_MS {

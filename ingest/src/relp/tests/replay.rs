@@ -68,6 +68,27 @@ async fn what_only_looks_like_a_replay_is_new_after_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_that_stalls_within_a_replay_doubles_nothing() {
+    let mut server = Server::new();
+    let mut client = server.connect();
+    client.say(said(&["a", "b", "c"])).await;
+    server.settle(&mut client).await;
+    drop(client);
+    while server.connections.join_next().await.is_some() {}
+    let mut again = server.connect();
+    again.say(said(&["a", "b"])).await;
+    server.settle(&mut again).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    server.settle(&mut again).await;
+    assert_eq!(again.take_heard(), welcome(0), "the rest is still to come");
+    again.say(frame(4, "syslog", "c") + &frame(5, "syslog", "d")).await;
+    server.settle(&mut again).await;
+    assert_eq!(again.take_heard(), answers(2..6));
+    assert_eq!(server.stored, ["a", "b", "c", "d"]);
+    server.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_orderly_close_is_no_reason_to_repeat() {
     let mut server = Server::new();
     let mut client = server.connect();
