@@ -309,7 +309,7 @@ impl Engine {
         let (rule, state) = (&self.rules.rules[at], &mut self.states[at]);
         let seen = sight(rule, record, hit, (event_ms, line), &mut self.scratch);
         let mut cause = Cause { lsn: record.row.lsn, lines: &self.lines, out };
-        state.advance(base, &mut cause);
+        state.advance_for_record(base, &mut cause);
         state.take(&seen, &mut cause);
         self.deadlines.set(hit.rule, state.deadline());
     }

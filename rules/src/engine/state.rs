@@ -235,15 +235,26 @@ impl RuleState {
     pub(super) fn deadline(&self) -> InstantMs {
         let first = self.schedule.first().into_iter().chain(self.things.first()).min();
         let settle = first.map(|s| self.clock_for((s + 1) * self.unit_ms()));
-        let history = self.history.due(self.unit_ms()).map(|at| self.clock_for(at));
+        let history = self.history.due(self.unit_ms());
+        let history = history.map(|at| if self.start_is_news() { NEVER } else { self.clock_for(at) });
         settle.into_iter().chain(self.waiting.first()).chain(history).min().unwrap_or(InstantMs::MAX)
     }
 
     /// The clock has come to `base`: settles what is due, then raises early what has waited long enough.
     pub(super) fn advance(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
-        let watermark = self.watermark_at(base);
-        self.decide_history(watermark);
+        self.decide_history(self.watermark_at(base));
         self.know_start(cause);
+        self.pass_to(base, cause);
+    }
+
+    /// The same before a record is taken: where history starts by that record is known together with it.
+    pub(super) fn advance_for_record(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
+        self.decide_history(self.watermark_at(base));
+        self.pass_to(base, cause);
+    }
+
+    fn pass_to(&mut self, base: InstantMs, cause: &mut Cause<'_>) {
+        let watermark = self.watermark_at(base);
         if base > self.base {
             self.base = base;
             self.settle_until(watermark, cause);

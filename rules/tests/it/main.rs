@@ -4,6 +4,8 @@ mod composite;
 mod composite_reasons;
 mod conditions;
 mod explain;
+mod live;
+mod live_naive;
 mod merge;
 mod naive;
 mod reference;

@@ -122,7 +122,7 @@ pub(crate) fn backtest_by(rule: &Rule, stream: &[Seen], shape_at: &dyn Fn(&str, 
 }
 
 /// Length of the instants that a verdict holds for: a bucket, or a millisecond.
-fn step(rule: &Rule) -> i64 {
+pub(crate) fn step(rule: &Rule) -> i64 {
     match rule.shape {
         Shape::Any { .. } | Shape::Sustained { .. } => 1_000,
         Shape::Frequency { within, .. }
@@ -177,7 +177,7 @@ fn arrive<'a>(
 }
 
 /// The verdict at an instant, from the key's records known then.
-fn active(shape: &Shape, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
+pub(crate) fn active(shape: &Shape, known: &[(usize, &Seen)], instant: i64, start: i64) -> bool {
     let matches: Vec<&Seen> = known.iter().filter(|(_, s)| s.matched).map(|(_, s)| *s).collect();
     match *shape {
         Shape::Flatline(ref flatline) => is_flat(flatline, &matches, instant, start),

@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     pub(crate) event: Option<Event>,
 }
 
-fn line(event: &Event) -> String {
+pub(crate) fn line(event: &Event) -> String {
     let at = chrono::DateTime::from_timestamp_millis(START + event.offset + 8 * 3_600_000)
         .expect("a time of 2016");
     let mut columns = vec![""; 66];
@@ -183,16 +183,23 @@ fn live(mut events: Vec<Event>) -> Vec<Entry> {
     entries
 }
 
-pub(crate) fn arrivals(entries: &[Entry], by_channel: bool) -> Vec<Arrival> {
-    let rec = |event: &Event| Rec {
+/// A record as the model sees it.
+pub(crate) fn rec(event: &Event, by_channel: bool) -> Rec {
+    Rec {
         at: START + event.offset,
         key: if by_channel { event.channel.to_owned() } else { String::new() },
         thing: event.order.to_owned(),
         passes: !event.code.ends_with('-'),
         value: event.merchant.to_owned(),
         roles: ROLES.iter().map(|role| event.code.contains(role)).chain([!event.code.is_empty()]).collect(),
-    };
-    entries.iter().map(|e| Arrival { recv: e.recv, rec: e.event.as_ref().map(rec) }).collect()
+    }
+}
+
+pub(crate) fn arrivals(entries: &[Entry], by_channel: bool) -> Vec<Arrival> {
+    entries
+        .iter()
+        .map(|e| Arrival { recv: e.recv, rec: e.event.as_ref().map(|e| rec(e, by_channel)) })
+        .collect()
 }
 
 fn told(alert: &Alert) -> Told {

@@ -99,7 +99,7 @@ fn starts(arrivals: &[Arrival], marks: &[i64]) -> Vec<i64> {
 }
 
 /// Keys for which a thing is bad at an instant, from its records (in any order) at or before it.
-fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64, start: i64) -> BTreeSet<String> {
+pub(crate) fn bad(rule: &Rule, recs: &[(usize, &Rec)], t: i64, start: i64) -> BTreeSet<String> {
     let mut past: Vec<&(usize, &Rec)> = recs.iter().filter(|(_, r)| r.at <= t).collect();
     past.sort_by_key(|(lsn, r)| (r.at, *lsn));
     let past: Vec<&Rec> = past.into_iter().map(|(_, r)| *r).collect();
@@ -204,10 +204,6 @@ pub(crate) fn alerts_needing(
     let recs: Vec<Rec> = arrivals.iter().filter_map(|a| a.rec.clone()).collect();
     let Some(highest) = recs.iter().map(|r| r.at).max() else { return Vec::new() };
     let end = end.unwrap_or(highest.div_euclid(1_000) * 1_000 + 1_000);
-    let reach = match rule.kind {
-        Kind::Unfinished { within, skew } => Some(within + rule.resolve_after + skew),
-        _ => None,
-    };
     let starts = starts(arrivals, &marks);
     // Records that are looked at, with their place in the order of arrival.
     let looked_at: Vec<(usize, &Rec)> = arrivals
@@ -215,10 +211,6 @@ pub(crate) fn alerts_needing(
         .enumerate()
         .filter_map(|(i, a)| Some((i, a.rec.as_ref()?)))
         .filter(|(_, r)| r.passes && !r.thing.is_empty())
-        .filter(|(i, r)| {
-            let before = i.checked_sub(1).map_or(i64::MIN / 4, |i| marks[i]);
-            reach.is_none_or(|reach| r.at > before - reach)
-        })
         .collect();
     let keys: BTreeSet<&str> = looked_at.iter().map(|(_, r)| r.key.as_str()).collect();
     let things: BTreeSet<&str> = looked_at.iter().map(|(_, r)| r.thing.as_str()).collect();

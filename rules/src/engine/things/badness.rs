@@ -118,11 +118,23 @@ impl ThingRule {
         Some(Self { count, early, resolve_after_ms, within_ms: things.within_ms(), what })
     }
 
-    /// A record this long before the watermark is not looked at: what it could still change is over.
-    pub(super) fn reach_ms(&self) -> Option<i64> {
+    /// Whether a record is not looked at: what it could still change is over. Of two starts the first decides whether the
+    /// second one opens, and so on: while something of a thing is known, a record is never too late for it.
+    pub(super) fn is_too_late(&self, at: InstantMs, watermark: InstantMs, is_known: bool) -> bool {
+        let reach_ms = match self.what {
+            What::Unfinished { .. } if is_known => None,
+            What::Unfinished { .. } => Some(self.linger_ms()),
+            _ => self.reach_ms(),
+        };
+        reach_ms.is_some_and(|reach_ms| at <= watermark.saturating_sub(reach_ms))
+    }
+
+    /// So long before the watermark a record changes nothing.
+    fn reach_ms(&self) -> Option<i64> {
         let both = self.within_ms + self.resolve_after_ms;
         match self.what {
-            What::Unfinished { skew_ms } => Some(both + skew_ms),
+            // For some starts in a row that depend on each other.
+            What::Unfinished { skew_ms } => Some(4 * (both + skew_ms)),
             What::Transition => None,
             What::Sequence { .. } | What::Mismatch | What::NewValue { .. } => Some(both),
         }
@@ -240,8 +252,11 @@ impl ThingRule {
     pub(super) fn prune(&self, entries: &mut Vec<Entry>, settled: InstantMs) {
         match self.what {
             What::Unfinished { skew_ms } => {
-                let reach_ms = self.within_ms + self.resolve_after_ms + skew_ms;
-                self.fold(entries, settled - reach_ms, skew_ms);
+                let horizon = settled - self.linger_ms();
+                if entries.last().is_some_and(|last| last.at <= horizon) {
+                    return entries.clear();
+                }
+                self.fold(entries, horizon, skew_ms);
             }
             What::Sequence { .. } | What::Mismatch => {
                 let horizon = settled - self.within_ms - self.resolve_after_ms;
@@ -263,6 +278,8 @@ impl ThingRule {
     /// Keeps the bound on records: the oldest go.
     pub(super) fn drop_oldest(&self, entries: &mut Vec<Entry>) {
         match self.what {
+            // Not the start that is open: what is begun again and again would never be late.
+            What::Unfinished { skew_ms } => self.fold(entries, entries[entries.len() / 2].at, skew_ms),
             What::NewValue { .. } => self.forget_seen(entries, 1),
             _ => drop(entries.remove(0)),
         }

@@ -147,12 +147,12 @@ impl RuleState {
     /// Takes a record of a thing. The clock must have been advanced as far as the record's own time allows.
     pub(super) fn take_thing(&mut self, rule: ThingRule, seen: &Sighting<'_>, cause: &mut Cause<'_>) {
         let Some(look) = &seen.look else { return };
-        self.know_start(cause);
         let at = seen.found.at;
-        if rule.reach_ms().is_some_and(|reach_ms| at <= self.watermark.saturating_sub(reach_ms)) {
-            return;
+        let known = self.things.things.find(look.thing);
+        if rule.is_too_late(at, self.watermark, known.is_some()) {
+            return self.know_start(cause);
         }
-        let slot = match self.things.things.find(look.thing) {
+        let slot = match known {
             Some(slot) => {
                 self.things.things.touch(slot);
                 slot
@@ -167,29 +167,49 @@ impl RuleState {
         thing.entries.insert(position, entry);
         rule.prune(&mut thing.entries, settled);
         if thing.entries.len() > RECORDS_MAX {
+            let len = thing.entries.len();
             rule.drop_oldest(&mut thing.entries);
-            self.counts.thing_records_dropped += 1;
+            self.counts.thing_records_dropped += (len - thing.entries.len()) as u64;
         }
-        let after = self.spans(rule, slot);
-        self.park_thing(slot, !after.is_empty());
         self.things.look_again(slot, rule.linger_ms(), self.frontier);
-        self.tell_keys(rule, slot, before, after, cause);
+        if self.start_is_news() {
+            self.judge_anew(rule, Some((slot, before)), cause);
+        } else {
+            let after = self.spans(rule, slot);
+            self.park_thing(slot, !after.is_empty());
+            self.tell_keys(rule, slot, before, after, cause);
+        }
         self.bound_things(rule, cause);
+    }
+
+    /// Whether history starts elsewhere than was known, and what is bad hangs on it.
+    pub(super) fn start_is_news(&self) -> bool {
+        matches!(self.shape, Shape::Things(rule) if rule.learns())
+            && self.history.lowest() != self.things.known.start
     }
 
     /// History may start elsewhere than was known: what is bad by that is judged anew.
     pub(super) fn know_start(&mut self, cause: &mut Cause<'_>) {
-        let Shape::Things(rule) = self.shape else { return };
-        let start = self.history.lowest();
-        if !rule.learns() || start == self.things.known.start {
-            return;
+        if let Shape::Things(rule) = self.shape
+            && self.start_is_news()
+        {
+            self.judge_anew(rule, None, cause);
         }
+    }
+
+    /// The same, with a thing of which a record was taken meanwhile, and what was known of it before.
+    fn judge_anew(&mut self, rule: ThingRule, taken: Option<(u32, ByKey)>, cause: &mut Cause<'_>) {
         // Only in the first moments, when there are few.
         let slots: Vec<u32> = self.things.things.iter().map(|(slot, ..)| slot).collect();
-        let before: Vec<ByKey> = slots.iter().map(|&slot| self.spans(rule, slot)).collect();
-        self.things.known.start = start;
-        for (slot, before) in slots.into_iter().zip(before) {
-            let after = self.spans(rule, slot);
+        let mut before: BTreeMap<u32, ByKey> =
+            slots.iter().map(|&slot| (slot, self.spans(rule, slot))).collect();
+        before.extend(taken);
+        self.things.known.start = self.history.lowest();
+        let mut changes: Vec<_> =
+            before.into_iter().map(|(slot, before)| (slot, before, self.spans(rule, slot))).collect();
+        // An alert that several of them raise begins when the first of them was there.
+        changes.sort_by_key(|(.., after)| after.values().flatten().map(|span| span.0).min());
+        for (slot, before, after) in changes {
             self.park_thing(slot, !after.is_empty());
             self.tell_keys(rule, slot, before, after, cause);
         }
