@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use record::{Batch, Decoder, FormatSet, Transport};
+use record::{Batch, FormatSet};
 use rules::{Change, Engine, RuleSet, Transition};
 
 use crate::live_naive::{self, Arrival, Judge, Outcome, Rule, Step};
 use crate::naive::{Flatline, Shape};
-use crate::snapshots::part;
 use crate::streams::{self, START};
+use crate::support::{self, part};
 use crate::things;
 
 /// The line of an entry.
@@ -181,20 +181,7 @@ fn text(line: &Line) -> String {
 }
 
 fn batch(formats: &Arc<FormatSet>, entries: &[Entry]) -> Batch {
-    let mut decoder = Decoder::new(Arc::clone(formats), Transport::File, formats.find("order-trace"));
-    let mut batch = Batch::default();
-    let source = batch.source_index(&Arc::from("file"));
-    for entry in entries {
-        match &entry.line {
-            Some(line) => decoder.push(&mut batch, source, text(line).as_bytes(), Some(entry.recv), false),
-            None => batch.push_tick(0, entry.recv),
-        }
-    }
-    decoder.flush(&mut batch, source);
-    for (row, lsn) in batch.rows.iter_mut().zip(1..) {
-        row.lsn = lsn;
-    }
-    batch
+    support::journal(formats, entries.iter().map(|entry| (entry.line.as_ref().map(text), Some(entry.recv))))
 }
 
 /// The journal as the model sees it.
@@ -388,11 +375,6 @@ fn cuts() -> impl Strategy<Value = Vec<usize>> {
     })
 }
 
-fn cases(cases: u32) -> ProptestConfig {
-    let cases = option_env!("LIVE_CASES").and_then(|n| n.parse().ok()).unwrap_or(cases);
-    ProptestConfig { cases, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 /// Journals in which nothing happens prove little.
 #[test]
 fn random_journals_tell_something() {
@@ -436,7 +418,7 @@ fn random_journals_tell_something() {
 }
 
 proptest! {
-    #![proptest_config(cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: 1_000, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn engine_and_model_agree_on_counts(

@@ -1,9 +1,11 @@
 //! What rules mean, case by case.
 
+mod calendars;
 mod composite;
 mod composite_reasons;
 mod conditions;
 mod explain;
+mod keys_bound;
 mod live;
 mod live_naive;
 mod merge;
