@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-echo "demo: installs nothing; needs Rust, a C compiler, make and the crates registry (first build: about four minutes on two cores)"
+echo "demo: installs nothing; needs Rust, a C compiler, make and the crates registry (first build: about five minutes on two cores)"
 cargo build --release --locked --quiet
 watchroom=target/release/watchroom
 dir=var/demo

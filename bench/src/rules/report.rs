@@ -85,7 +85,7 @@ impl Figures {
         };
         writeln!(
             out,
-            "\n{:<10}{:>8}{:>22}{:>18}{:>22}",
+            "\n{:<10}{:>8}{:>22}{:>18}{:>26}",
             "rules", "number", "watchroom", "loading, s", "sec"
         )?;
         for shape in [Shape::Equality, Shape::Mixture, Shape::Matching, Shape::Keywords] {
@@ -101,7 +101,7 @@ impl Figures {
                 } else {
                     String::new()
                 };
-                writeln!(out, "{:<10}{rules:>8}{:>22}{loading:>18}{sec:>22}", shape.name(), two(judged))?;
+                writeln!(out, "{:<10}{rules:>8}{:>22}{loading:>18}{sec:>26}", shape.name(), two(judged))?;
             }
         }
         self.show_matches(&mut out)?;
