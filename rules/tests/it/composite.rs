@@ -450,6 +450,25 @@ fn an_early_composite_is_raised_by_a_record_and_withdrawn_by_another() {
 }
 
 #[test]
+fn an_early_composite_is_told_once_when_what_it_names_is_settled() {
+    for on in ["", ", on: [channel]"] {
+        let rules = format!("{MEMBERS}      - {{alert: C, kind: composite, expr: Trouble && !Window{on}}}\n");
+        let (rules, formats) = load(&rules);
+        let mut engine = Engine::new(rules, Arc::clone(&formats));
+        let mut list = vec![(0, "", ""), (2_000, "NET_ERR", "GHT"), (2_100, "NET_ERR", "GHT")];
+        list.extend((3..20).map(|at_s| (at_s * 1_000, "", "")));
+        let mut out = Vec::new();
+        engine.judge(&batch(&formats, &events(&list)), &mut out);
+        let of_c = |t: &&Transition| t.alert.labels["alertname"] == "C" && t.change != Change::Updated;
+        let of_c: Vec<_> = out.iter().filter(of_c).collect();
+        let changes: Vec<_> = of_c.iter().map(|t| t.change).collect();
+        // That Trouble began and that it fires are two pieces of news; between them it was taken back and told again.
+        assert_eq!(changes, [Change::Fired, Change::Resolved], "on{on}");
+        assert_eq!(of_c[0].alert.active_ms, of_c[1].alert.active_ms, "on{on}");
+    }
+}
+
+#[test]
 fn a_composite_that_is_added_knows_what_is_on() {
     let (rules, formats) = load(MEMBERS);
     let mut engine = Engine::new(rules, Arc::clone(&formats));

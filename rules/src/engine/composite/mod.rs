@@ -124,9 +124,9 @@ impl RuleState {
         self.insert_key(bytes, Key::new(Memory::Mix(Box::new(mix))), false)
     }
 
-    /// Takes what became of an alert of a named rule.
-    fn take_told(&mut self, name: u32, told: &Told, cause: Option<&mut Cause<'_>>) {
-        let Some(composite) = self.composite() else { return };
+    /// Takes what became of an alert of a named rule; the combination that it may raise early, or take back.
+    fn take_told(&mut self, name: u32, told: &Told) -> Option<u32> {
+        let composite = self.composite()?;
         let names = composite.names.len();
         let text = |label: &Arc<str>| told.alert.labels.get(&**label).cloned().unwrap_or_default();
         let bytes = join_key(&self.settings.by.iter().map(text).collect::<Vec<_>>());
@@ -137,22 +137,30 @@ impl RuleState {
         if let Some(at) = begins {
             // History may turn out to have begun somewhat earlier.
             self.settle_no_earlier_than(at - DAY_MS);
-        } else if self.keys.find(&bytes).is_none() {
-            return;
+        } else {
+            self.keys.find(&bytes)?;
         }
         let by_alerts = !self.settings.by.is_empty();
         let slot = self.mix_of(&bytes, names);
-        let Some(Key { memory: Memory::Mix(mix), .. }) = self.keys.get_mut(slot) else { return };
+        let Some(Key { memory: Memory::Mix(mix), .. }) = self.keys.get_mut(slot) else { return None };
         let (of, what, text) = ((name, told.slot), told.what, shown(&told.alert));
         mix.take(News { of, what, text: &text, met: told.met.as_ref() }, by_alerts);
         let due = mix.next_due();
         let due = due.unwrap_or(self.watermark).div_euclid(SECOND_MS);
         self.look_at(slot, due.max(self.frontier));
         self.bound();
-        let key = self.keys.get(slot).filter(|_| self.over.is_none());
-        let (Some(key), Some(cause)) = (key, cause) else { return };
-        if key.episode.as_ref().is_none_or(|episode| episode.life == Life::Idle) {
-            self.reconsider(slot, cause);
+        Some(slot)
+    }
+
+    /// Looks early at combinations of which something was told.
+    fn reconsider_told(&mut self, slots: &mut Vec<u32>, cause: &mut Cause<'_>) {
+        slots.sort_unstable();
+        slots.dedup();
+        for slot in slots.drain(..) {
+            let Some(key) = self.keys.get(slot).filter(|_| self.over.is_none()) else { continue };
+            if key.episode.as_ref().is_none_or(|episode| episode.life == Life::Idle) {
+                self.reconsider(slot, cause);
+            }
         }
     }
 
@@ -225,15 +233,15 @@ impl Engine {
                 self.states[at].history.record(start);
             }
         }
+        let mut slots = Vec::new();
         for (name, &member) in (0u32..).zip(&composite.members) {
             let member = member as usize;
             let Some(told) = self.states[member].told.take_if(|told| !told.is_empty()) else { continue };
-            for one in &told {
-                let mut cause = Cause { lsn, lines: &self.lines, out };
-                self.states[at].take_told(name, one, Some(&mut cause));
-            }
+            slots.extend(told.iter().filter_map(|one| self.states[at].take_told(name, one)));
             self.states[member].told = Some(told);
         }
+        // All that was told first: between two pieces of news (an early alert begins, then it fires) nothing is so.
+        self.states[at].reconsider_told(&mut slots, &mut Cause { lsn, lines: &self.lines, out });
     }
 
     /// The composites that are not among those that go on where they were.
@@ -277,7 +285,7 @@ impl Engine {
                 }
             }
             for one in &told {
-                self.states[at].take_told(name, one, None);
+                let _nothing_is_raised_here = self.states[at].take_told(name, one);
             }
         }
     }
